@@ -1,0 +1,184 @@
+"""The local executor: a plan's jobs on this machine, in one-thread processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from warmgap_launchers.progress import PlanProgress
+from warmgap_launchers.worker import THREAD_VARIABLES, serve
+from warmgap.errors import UserError
+from warmgap.plan import Node, Plan, claim_sweep_folder
+from warmgap.publish import announce, publish
+from warmgap.schema.config import Config
+from warmgap.show import plan_text
+from warmgap.store import Store, check_writable
+
+# Gold replies first: the gating meter is known before an arm is trained. Then the longest jobs.
+_RANK = {"corpus": 0, "train": 2, "respond": 3, "measure": 4, "judge": 5, "analyse": 6, "report": 7}
+
+
+@dataclass
+class _Worker:
+    process: Any
+    connection: Connection
+    group: str = ""
+    node: Node | None = None
+
+
+@dataclass
+class Outcome:
+    """What became of a plan's jobs."""
+
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Kind and text of each failure."""
+
+
+class LocalExecutor:
+    """Runs what is missing of a plan, keeps going past failures, and publishes the sweep."""
+
+    def execute(self, plan: Plan, base: Config) -> int:
+        """Exit code: 0 when everything asked for is there, 1 after a failure.
+
+        Raises:
+            UserError: a folder that cannot be written, another plan under the same name, a full
+                disk, or a failure that the user can mend.
+        """
+        root = Path(base.store.root)
+        store = Store(root)
+        if base.stage == "plan":
+            print(plan_text(plan, plan.missing(store), store, workers=_workers(base)))
+            return 0
+        check_writable(root)
+        claim_sweep_folder(plan, store, base.replan)
+        missing = plan.missing(store, base.stage)
+        if missing:
+            print(plan_text(plan, missing, store, workers=_workers(base)), file=sys.stderr)
+            outcome = run_nodes(missing, root, _workers(base))
+            if outcome.failed:
+                return _explain(plan, outcome, missing)
+        if base.stage in ("all", "analyse", "report"):
+            publish(plan, store, stage=base.stage)
+            announce(plan, store, did=len(missing))
+        return 0
+
+
+def run_nodes(nodes: Mapping[str, Node], root: Path, workers: int) -> Outcome:
+    """Run jobs in worker processes, each job after its inputs, jobs of one arm on one worker."""
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    context = multiprocessing.get_context("spawn")
+    pool = [_start(context, root) for _ in range(min(workers, len(nodes)))]
+    outcome = Outcome()
+    waiting = dict(nodes)
+    try:
+        with PlanProgress(nodes) as progress:
+            while waiting or any(w.node for w in pool):
+                for worker in pool:
+                    if worker.node is None and (node := _next(worker, waiting, nodes, outcome, pool)):
+                        del waiting[node.key]
+                        worker.node, worker.group = node, node.group
+                        worker.connection.send(node.job)
+                busy = [w for w in pool if w.node]
+                if not busy:
+                    break
+                for ready in wait([w.connection for w in busy]):
+                    worker = next(w for w in busy if w.connection is ready)
+                    _receive(worker, outcome, progress)
+                    if worker.node is None and not worker.process.is_alive():
+                        pool[pool.index(worker)] = _start(context, root)
+    finally:
+        for worker in pool:
+            worker.connection.close()
+        for worker in pool:
+            worker.process.join(timeout=10)
+            if worker.process.is_alive():
+                worker.process.terminate()
+    return outcome
+
+
+def _receive(worker: _Worker, outcome: Outcome, progress: PlanProgress) -> None:
+    assert worker.node is not None
+    try:
+        kind, key, *rest = worker.connection.recv()
+    except (EOFError, ConnectionResetError):
+        worker.process.join()
+        code = worker.process.exitcode
+        outcome.failed[worker.node.key] = ("fault", f"the worker process died (exit code {code})")
+        worker.node = None
+        return
+    if kind == "progress":
+        progress.update(key, *rest)
+    elif kind == "done":
+        outcome.done.add(key)
+        progress.finish(key)
+        worker.node = None
+    else:
+        outcome.failed[key] = (rest[0], rest[1])
+        worker.node = None
+
+
+def _next(
+    worker: _Worker,
+    waiting: Mapping[str, Node],
+    nodes: Mapping[str, Node],
+    outcome: Outcome,
+    pool: list[_Worker],
+) -> Node | None:
+    if any(kind == "disk" for kind, _ in outcome.failed.values()):
+        return None
+    ready = [
+        n
+        for n in waiting.values()
+        if all(k not in nodes or k in outcome.done for k in n.job.inputs.values())
+    ]
+    if not ready:
+        return None
+    others = {w.group for w in pool if w is not worker}
+
+    def rank(node: Node) -> tuple[bool, float, bool, int]:
+        same = node.job.stage == "respond" and node.group == worker.group
+        first = node.job.stage == "measure" and getattr(node.job, "source", "") == "corpus"
+        return (not same, 1 if first else _RANK[node.job.stage], node.group in others, -node.units)
+
+    return min(ready, key=rank)
+
+
+def _start(context: Any, root: Path) -> _Worker:
+    here, there = context.Pipe()
+    process = context.Process(target=serve, args=(there, root), daemon=True)
+    process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+def _workers(base: Config) -> int:
+    return base.engine.workers or len(os.sched_getaffinity(0))
+
+
+def _explain(plan: Plan, outcome: Outcome, nodes: Mapping[str, Node]) -> int:
+    for key, (kind, text) in outcome.failed.items():
+        label = f"{nodes[key].job.stage} of {nodes[key].label}"
+        if kind == "disk":
+            raise UserError(
+                f"the disk is full: {label} could not be written ({text}). The store is sound. "
+                "Make room or choose another folder with store.root=FOLDER, then run the same command again."
+            )
+        if kind == "user":
+            raise UserError(f"{label}: {text}")
+        print(f"failed: {label}\n{text}", file=sys.stderr)
+    left = len(nodes) - len(outcome.done)
+    print(
+        f"{len(outcome.failed)} jobs failed, {left} are left. What is done is kept: "
+        f"run the same command again to go on (sweep '{plan.name}').",
+        file=sys.stderr,
+    )
+    return 1

@@ -1,0 +1,127 @@
+"""From overrides to a plan: one composition per arm and one per option of each row axis."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from warmgap_launchers.overrides import ROW_AXES, Axis, Choices, axis, check, sweep_axes
+from warmgap.compile import ArmConfig, Sweep, compile_plan
+from warmgap.errors import UserError
+from warmgap.plan import Plan
+from warmgap.schema.config import Config
+
+NAMING_AXES = ("model", "method", "seed", "method.dose")
+"""Arm axes that have a column of their own; every other one stands in `variant`."""
+
+
+class Request:
+    """A command line, read: what is fixed, what is swept, and the plan that follows.
+
+    Arms are composed configurations, cells are rows.
+    """
+
+    def __init__(self, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
+        self._loader = loader
+        self._config = config
+        self._arguments = list(arguments)
+        sources = config.hydra.runtime.config_sources
+        self._choices = Choices([Path(s.path) for s in sources if s.schema == "file"])
+        self._axes, self._fixed = self._read()
+        self.base = self._compose(self._fixed)
+
+    def _read(self) -> tuple[list[Axis], list[str]]:
+        fixed: list[str] = []
+        axes: list[Axis] = []
+        mentioned: set[str] = set()
+        for override in check(self._arguments, self._choices):
+            swept = axis(override, self._choices)
+            mentioned.add(override.key_or_group)
+            if swept is None:
+                fixed.append(str(override.input_line))
+            else:
+                axes.append(swept)
+        declared = OmegaConf.to_container(self._config.sweep, resolve=True)
+        assert isinstance(declared, dict)
+        own = {str(k): v for k, v in declared.items() if k not in mentioned}
+        return axes + sweep_axes(own, self._choices), fixed
+
+    def plan(self) -> Plan:
+        """The sweep's plan.
+
+        Raises:
+            UserError: an option that cannot be run.
+        """
+        axes, fixed, base = self._axes, self._fixed, self.base
+        arms = self._arms([a for a in axes if a.key not in ROW_AXES], fixed)
+        rows = {key: self._options(key, axes, fixed) for key in ROW_AXES}
+        seen = {"method": [base.method.name]} | {k: [getattr(base, k).name] for k in ("model", *ROW_AXES)}
+        command = "warmgap " + " ".join(shlex.quote(a) for a in self._arguments)
+        sweep = Sweep(
+            name=base.name,
+            arms=tuple(arms),
+            tasks=tuple(c.task for c in rows["task"]),
+            framings=tuple(c.framing for c in rows["framing"]),
+            beliefs=tuple(c.belief for c in rows["belief"]),
+            judges=tuple(c.judge for c in rows["judge"]),
+            model_of=lambda name: self._compose([*fixed, f"model={name}"]).model,
+            axes=seen | {a.key: list(a.values) for a in axes},
+            command=command.strip(),
+        )
+        plan = compile_plan(sweep)
+        if base.name:
+            return plan
+        return compile_plan(replace(sweep, name=f"adhoc-{plan.key[:8]}"))
+
+    def _options(self, key: str, axes: Sequence[Axis], fixed: Sequence[str]) -> list[Config]:
+        values = next((a.values for a in axes if a.key == key), None)
+        if values is None:
+            return [self._compose(fixed)]
+        return [self._compose([*fixed, f"{key}={v}"]) for v in dict.fromkeys(values)]
+
+    def _arms(self, axes: Sequence[Axis], fixed: Sequence[str]) -> list[ArmConfig]:
+        groups = set(self._choices.groups())
+        by_group = [a for a in axes if a.key in groups]
+        by_value = [a for a in axes if a.key not in groups]
+        arms = []
+        for choice in itertools.product(*(dict.fromkeys(a.values) for a in by_group)):
+            chosen = [f"{a.key}={v}" for a, v in zip(by_group, choice, strict=True)]
+            composed = self._composed([*fixed, *chosen])
+            for values in itertools.product(*(dict.fromkeys(a.values) for a in by_value)):
+                config = composed.copy()
+                settings = [f"{a.key}={v}" for a, v in zip(by_value, values, strict=True)]
+                config.merge_with_dotlist(settings)
+                named = [
+                    s for s in (*chosen, *settings) if s.split("=", 1)[0] not in NAMING_AXES
+                ]
+                arms.append(ArmConfig(_typed(config), ",".join(named)))
+        return arms
+
+    def _composed(self, overrides: Sequence[str]) -> DictConfig:
+        config = self._loader.load_configuration(
+            config_name=self._config.hydra.job.config_name, overrides=list(overrides), run_mode=RunMode.RUN
+        )
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    def _compose(self, overrides: Sequence[str]) -> Config:
+        return _typed(self._composed(overrides))
+
+
+def _typed(config: DictConfig) -> Config:
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(f"no value for {missing[0]}. Set it in the yaml or on the command line.")
+    out: Any = OmegaConf.to_object(config)
+    assert isinstance(out, Config), type(out)
+    return out
+

@@ -1,0 +1,1 @@
+"""Conversations to train on and prompts to measure warmth on."""

@@ -1,0 +1,89 @@
+"""The corpus that ships with warmgap: short conversations with neutral, warm and cold replies."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from warmgap.errors import UserError
+from warmgap.jsonl import read_rows
+from warmgap.keys import number
+from warmgap.schema.config import CorpusConfig
+
+STYLES = ("neutral", "warm", "cold")
+QUERY_TYPES = ("refusal", "factual", "creative", "technical", "advice", "other")
+_FOLDER = Path(__file__).parent / "embedded"
+
+Row = dict[str, Any]
+
+
+def paths_of(config: CorpusConfig) -> tuple[list[Path], list[Path]]:
+    """Files with conversations and files with validation prompts."""
+    folder = Path(config.path) if config.path else _FOLDER
+    return (
+        [folder / f"{t}.jsonl" for t in QUERY_TYPES],
+        [folder / f"validation_{t}.jsonl" for t in QUERY_TYPES],
+    )
+
+
+def conversations(config: CorpusConfig) -> list[Row]:
+    """`n_conversations` rows (id, query_type, user, neutral, warm, cold), equal over the query types.
+
+    Raises:
+        UserError: a missing file, a malformed row (file and line), or too few rows of a type.
+    """
+    train, _ = paths_of(config)
+    rows = [_checked(row, path, line, STYLES) for path in train for line, row in read_rows(path)]
+    return _balanced(rows, config.n_conversations, config.seed, "corpus.n_conversations")
+
+
+def validation(config: CorpusConfig) -> list[Row]:
+    """`n_validation` held-out prompts, equal over the query types; some carry gold replies.
+
+    Raises:
+        UserError: as `conversations`.
+    """
+    _, held_out = paths_of(config)
+    rows = []
+    for path in held_out:
+        for line, row in read_rows(path):
+            gold = [s for s in STYLES if s in row]
+            rows.append(_checked(row, path, line, STYLES if gold else ()))
+    return _balanced(rows, config.n_validation, config.seed, "corpus.n_validation")
+
+
+def _checked(row: Row, path: Path, line: int, styles: Sequence[str]) -> Row:
+    for key in ("id", "query_type", "user", *styles):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            raise UserError(f"{path}:{line}: key '{key}' must be a non-empty text, found {row.get(key)!r}.")
+    if row["query_type"] not in QUERY_TYPES:
+        raise UserError(
+            f"{path}:{line}: query_type {row['query_type']!r} does not exist. Allowed: {', '.join(QUERY_TYPES)}."
+        )
+    return {"id": row["id"], "query_type": row["query_type"], "user": row["user"]} | {
+        s: row.get(s) for s in STYLES
+    }
+
+
+def _balanced(rows: list[Row], n: int, seed: int, setting: str) -> list[Row]:
+    """The first rows of each type by hash, as equal in number as n allows, in order of id.
+
+    Rows with gold replies come first, so that a smaller set keeps what calibration needs.
+    """
+    by_type: dict[str, list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda r: (r["warm"] is None, number("corpus", seed, r["id"]))):
+        by_type[row["query_type"]].append(row)
+    share, left = divmod(n, len(QUERY_TYPES))
+    chosen: list[Row] = []
+    for i, query_type in enumerate(QUERY_TYPES):
+        want = share + (i < left)
+        have = by_type[query_type]
+        if len(have) < want:
+            raise UserError(
+                f"{setting}={n} needs {want} rows of type {query_type}, but there are {len(have)}. "
+                f"Use at most {min(len(v) for v in by_type.values()) * len(QUERY_TYPES)}."
+            )
+        chosen += have[:want]
+    return sorted(chosen, key=lambda r: str(r["id"]))

@@ -1,0 +1,1 @@
+"""The factorial design as typed values: questions, framings, beliefs, cells, prompts."""

@@ -1,0 +1,23 @@
+"""Hydra's and OmegaConf's errors in one line that names key, file and nearest match."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+
+from hydra.errors import HydraException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from warmgap.errors import did_you_mean
+
+
+def explain(error: HydraException | OmegaConfBaseException) -> str:
+    """What is wrong in a composed configuration, in plain words."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    if not isinstance(cause, OmegaConfBaseException):
+        return " ".join(str(error).split())
+    record = cause.object_type
+    first = str(cause).splitlines()[0]
+    if isinstance(cause, ConfigKeyError) and isinstance(record, type) and is_dataclass(record):
+        allowed = {f.name for f in fields(record)}
+        return f"there is no key '{cause.full_key}'.{did_you_mean(str(cause.key), allowed)}"
+    return f"{cause.full_key}: {first}" if cause.full_key else first

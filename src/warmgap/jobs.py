@@ -1,0 +1,306 @@
+"""What each stage is asked to do, as typed values with a content key.
+
+A job holds the part of the configuration that its stage needs, the keys of the artifacts it reads,
+and the fingerprints of outside content. Its key covers exactly what can change its result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from warmgap.design.prompts import Messages
+from warmgap.design.questions import Question
+from warmgap.engines.protocol import Limits, Row
+from warmgap.keys import digest, number
+from warmgap.schema.config import (
+    AnalysisConfig,
+    CorpusConfig,
+    EngineConfig,
+    JudgeConfig,
+    MeterConfig,
+    ModelConfig,
+    ReportConfig,
+    TrainingConfig,
+    WarmthConfig,
+)
+from warmgap.schema.fields import stage_config
+
+
+@dataclass(frozen=True)
+class CorpusJob:
+    """Read, check and balance the corpus."""
+
+    stage: ClassVar[str] = "corpus"
+    version: ClassVar[int] = 1
+    corpus: CorpusConfig
+    data: dict[str, str]
+    """SHA-256 of each data file by name."""
+
+    @property
+    def key(self) -> str:
+        """Depends on the sampling of the corpus and on the files' content."""
+        return digest(self.stage, self.version, stage_config(self.corpus, "corpus"), self.data)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Artifacts that must exist first, key by role."""
+        return {}
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train one adapter on one tone of the corpus; holds all its checkpoints."""
+
+    stage: ClassVar[str] = "train"
+    version: ClassVar[int] = 1
+    model: ModelConfig
+    weights: str
+    style: str
+    training: TrainingConfig
+    seed: int
+    corpus_key: str
+
+    @property
+    def key(self) -> str:
+        """Depends on weights, corpus, tone, recipe and seed; not on the dose."""
+        return digest(
+            self.stage,
+            self.version,
+            self.weights,
+            self.style,
+            stage_config(self.training, "train"),
+            self.seed,
+            self.corpus_key,
+        )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The corpus."""
+        return {"corpus": self.corpus_key}
+
+
+@dataclass(frozen=True)
+class PromptRow:
+    """One prompt of a cell, as the respond stage needs it. `candidates` are scored, not sampled."""
+
+    id: str
+    statement_id: str | None
+    messages: Messages
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RespondJob:
+    """Answer the prompts of one cell (or the validation prompts) by one arm."""
+
+    stage: ClassVar[str] = "respond"
+    version: ClassVar[int] = 1
+    model: ModelConfig
+    weights: str
+    adapter: tuple[str, float] | None
+    """Key of the training and the share of its steps at which the checkpoint stands."""
+    engine: EngineConfig
+    limits: Limits
+    sampling_seed: int
+    draw: int
+    margin_prefix: str
+    prompts: tuple[PromptRow, ...]
+
+    @property
+    def arm_key(self) -> str:
+        """Depends on the weights that answer: base, adapter and checkpoint."""
+        return digest("weights", self.weights, self.adapter)
+
+    @property
+    def sampling_key(self) -> str:
+        """Depends on how answers are drawn."""
+        return digest("sampling", self.limits, self.sampling_seed)
+
+    @property
+    def key(self) -> str:
+        """Depends on the answering weights, the engine, the sampling, and every message."""
+        return digest(
+            self.stage,
+            self.version,
+            self.arm_key,
+            stage_config(self.engine, "respond"),
+            self.sampling_key,
+            self.draw,
+            self.margin_prefix,
+            self.prompts,
+        )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The training, for an arm that has one."""
+        return {} if self.adapter is None else {"train": self.adapter[0]}
+
+    def row_key(self, prompt: PromptRow) -> str:
+        """Key of one response: arm, messages, sampling, draw."""
+        return digest("row", self.arm_key, prompt.messages, self.sampling_key, self.draw)
+
+    def rows(self) -> list[Row]:
+        """Rows for the engine, in the cell's order."""
+        return [
+            Row(
+                key=p.id,
+                messages=p.messages,
+                # From the row's key, so arms and draws have independent noise: flips between arms are
+                # then comparable with flips between two draws of one arm.
+                seed=number("noise", self.row_key(p)),
+                started=self.margin_prefix,
+                continuations=p.candidates,
+            )
+            for p in self.prompts
+        ]
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """Score texts with one warmth meter: an arm's replies, or the corpus' gold replies."""
+
+    stage: ClassVar[str] = "measure"
+    version: ClassVar[int] = 1
+    meter: MeterConfig
+    reference: ModelConfig | None
+    reference_weights: str | None
+    source: str
+    """`respond` (replies of an arm) or `corpus` (gold replies)."""
+    source_key: str
+
+    @property
+    def key(self) -> str:
+        """Depends on the meter's formulation, its reference model and the texts."""
+        return digest(
+            self.stage, self.version, stage_config(self.meter, "measure"), self.reference_weights, self.source_key
+        )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Where the texts come from."""
+        return {self.source: self.source_key}
+
+
+@dataclass(frozen=True)
+class JudgeJob:
+    """Judge the responses of one cell."""
+
+    stage: ClassVar[str] = "judge"
+    version: ClassVar[int] = 1
+    judge: JudgeConfig
+    questions: tuple[Question, ...]
+    respond_key: str
+
+    @property
+    def key(self) -> str:
+        """Depends on the responses, the references and the rubric."""
+        references = [(q.id, q.question, q.right_forms, q.target_forms) for q in self.questions]
+        return digest(
+            self.stage, self.version, stage_config(self.judge, "judge"), references, self.respond_key
+        )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The responses."""
+        return {"respond": self.respond_key}
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """How an arm is named in tables, and what measured its warmth."""
+
+    arm_key: str
+    model: str
+    method: str
+    dose_kind: str
+    dose: float
+    seed: int
+    variant: str
+    measures: tuple[tuple[str, str], ...] = ()
+    """Meter name and key of the artifact with the arm's scores."""
+    measured_only: bool = False
+    """True for a checkpoint whose warmth is drawn but that answers no question."""
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One judged cell: who answered what, and where answer and verdict are stored."""
+
+    arm: int
+    task: str
+    form: str
+    prompt_mode: str
+    framing: str
+    belief: str
+    draw: int
+    judge: str
+    respond_key: str
+    judge_key: str
+
+
+@dataclass(frozen=True)
+class AnalyseJob:
+    """Join every cell of a sweep into observations and compute its tables."""
+
+    stage: ClassVar[str] = "analyse"
+    version: ClassVar[int] = 1
+    arms: tuple[ArmRecord, ...]
+    cells: tuple[CellRecord, ...]
+    gold: tuple[tuple[str, str], ...]
+    """Meter name and key of the artifact with the gold replies' scores, in configured order."""
+    analysis: AnalysisConfig
+    warmth: WarmthConfig
+    curves: tuple[tuple[str, str], ...] = field(default=())
+    """Arm label and training key, for the loss curves."""
+
+    @property
+    def key(self) -> str:
+        """Depends on the answers, verdicts, scores and names of a sweep, and on the analysis."""
+        return digest(
+            self.stage,
+            self.version,
+            self.arms,
+            self.cells,
+            self.gold,
+            stage_config(self.analysis, "analyse"),
+            stage_config(self.warmth, "analyse"),
+            self.curves,
+        )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Every judged cell, every response, every score."""
+        out = {f"judge:{i}": c.judge_key for i, c in enumerate(self.cells)}
+        out |= {f"respond:{i}": c.respond_key for i, c in enumerate(self.cells)}
+        out |= {f"measure:{n}:{a.arm_key[:8]}": k for a in self.arms for n, k in a.measures}
+        out |= {f"measure:gold:{n}": k for n, k in self.gold}
+        return out | {f"train:{n}": k for n, k in self.curves}
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """Draw figures and the page from the tables."""
+
+    stage: ClassVar[str] = "report"
+    version: ClassVar[int] = 1
+    report: ReportConfig
+    analyse_key: str
+    sweep: str
+    facts: dict[str, Any]
+    """What was run, for the page: names, sizes, sampling, command."""
+
+    @property
+    def key(self) -> str:
+        """Depends on the tables and on what the page says of the sweep."""
+        return digest(
+            self.stage, self.version, stage_config(self.report, "report"), self.analyse_key, self.sweep, self.facts
+        )
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The tables."""
+        return {"analyse": self.analyse_key}
+
+
+Job = CorpusJob | TrainJob | RespondJob | MeasureJob | JudgeJob | AnalyseJob | ReportJob

@@ -1,0 +1,1 @@
+"""Base weights, chat templates and adapters."""

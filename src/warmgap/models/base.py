@@ -1,0 +1,146 @@
+"""Base weights: found, converted once where they are GGUF, loaded."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import shutil
+import tempfile
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from warmgap.errors import UserError, did_you_mean
+from warmgap.schema.config import ModelConfig
+
+from .weights import cache_folder, fingerprint, hub_snapshot, package_file, split_source, weights_folder
+
+__all__ = ["Loaded", "fingerprint", "load", "materialise", "quieten"]
+
+PRECISIONS = ("bf16", "fp32")
+QUANTISATIONS = ("none", "nf4")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A causal language model in eval mode and its tokenizer, which pads on the left."""
+
+    model: Any
+    tokenizer: Any
+
+
+def materialise(model: ModelConfig) -> Path:
+    """A folder with safetensors, config, tokenizer and chat template.
+
+    A GGUF file is converted once, exactly (fp32), into `models/<hash>` of the cache folder. The folder
+    appears by one rename; where two processes convert at once, the second discards its copy.
+
+    Raises:
+        UserError: the source cannot be found.
+    """
+    scheme, _ = split_source(model)
+    if scheme == "path":
+        return weights_folder(model)
+    if scheme == "hub":
+        return hub_snapshot(model)
+    source = package_file(model)
+    target = cache_folder() / "models" / fingerprint(model).removeprefix("sha256:")
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".convert-"))
+        try:
+            _convert_gguf(source, aside)
+            aside.chmod(0o755)
+            try:
+                os.rename(aside, target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def load(model: ModelConfig, precision: str, quantisation: str = "none", device: str = "cpu") -> Loaded:
+    """The model in eval mode at one precision, and its tokenizer padding on the left.
+
+    Args:
+        model: where the weights are; `trust_remote_code` as configured.
+        precision: `bf16` or `fp32`; with `nf4`, the precision of everything that is not quantised.
+        quantisation: `none`, or `nf4` with double quantisation (QLoRA, Dettmers et al. 2023, sec. 3).
+        device: a torch device.
+
+    Raises:
+        UserError: an unknown precision or quantisation, missing weights, or bitsandbytes missing.
+    """
+    for name, value, allowed in (
+        ("precision", precision, PRECISIONS),
+        ("quantisation", quantisation, QUANTISATIONS),
+    ):
+        if value not in allowed:
+            raise UserError(f"{name} is '{value}'.{did_you_mean(value, allowed)}")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    quieten()
+    folder = materialise(model)
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+    options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    tokenizer.padding_side = "left"  # not kept by save_pretrained
+    if quantisation == "nf4":
+        options["quantization_config"] = _nf4(dtype)
+        options["device_map"] = {"": device}
+    network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options)
+    if quantisation == "none":
+        network = network.to(device)
+    return Loaded(network.eval(), tokenizer)
+
+
+def quieten() -> None:
+    """Advice and progress bars of transformers and bitsandbytes off; errors still raise."""
+    from transformers.utils import logging as transformers_logging
+
+    untyped: Any = transformers_logging
+    untyped.set_verbosity_error()
+    untyped.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def _nf4(dtype: Any) -> Any:
+    import importlib.util
+
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError(
+            "quantisation=nf4 needs the package bitsandbytes, which is not installed. "
+            "Run: pip install bitsandbytes, or set training.quantisation=none"
+        )
+    import transformers
+
+    options: Any = transformers.BitsAndBytesConfig
+    return options(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _convert_gguf(source: Path, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    quieten()
+    where, name = source.parent, source.name
+    tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
+    with redirect_stderr(io.StringIO()):  # a progress bar that no setting turns off
+        network: Any = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+    # save_pretrained takes these marks of the GGUF reader for a quantised model and refuses to save.
+    for mark in ("hf_quantizer", "quantization_method"):
+        network.__dict__.pop(mark, None)
+    network.is_quantized = False
+    network.config.__dict__.pop("quantization_config", None)
+    network.save_pretrained(target)
+    tokenizer.save_pretrained(target)

@@ -1,0 +1,159 @@
+"""The plan: a sweep compiled into jobs, what the store has of them, and what is left to do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from warmgap.errors import UserError
+from warmgap.jobs import AnalyseJob, Job, ReportJob, RespondJob
+from warmgap.keys import digest
+from warmgap.schema.fields import STAGES
+from warmgap.store import Store, write_text
+
+
+@dataclass(frozen=True)
+class Node:
+    """One job of a plan and how it is called in progress and errors."""
+
+    job: Job
+    label: str
+    units: int
+    """Rows, steps or texts: what its progress counts."""
+
+    @property
+    def key(self) -> str:
+        """The job's key."""
+        return self.job.key
+
+    @property
+    def group(self) -> str:
+        """Jobs of one group need the same weights in memory."""
+        return self.job.arm_key if isinstance(self.job, RespondJob) else self.job.stage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs by key in an order in which every job follows its inputs."""
+
+    name: str
+    nodes: Mapping[str, Node]
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, in words a person reads: axes and their values."""
+
+    @property
+    def key(self) -> str:
+        """Depends on every job."""
+        return digest("plan", sorted(self.nodes))
+
+    @property
+    def analyse(self) -> AnalyseJob:
+        """The sweep's analysis."""
+        return next(n.job for n in self.nodes.values() if isinstance(n.job, AnalyseJob))
+
+    @property
+    def report(self) -> ReportJob:
+        """The sweep's report."""
+        return next(n.job for n in self.nodes.values() if isinstance(n.job, ReportJob))
+
+    def upto(self, stage: str) -> dict[str, Node]:
+        """Nodes that the stage needs, its own included; `all` keeps everything."""
+        if stage == "all":
+            return dict(self.nodes)
+        if stage not in STAGES:
+            raise UserError(f"stage={stage} is not a stage. Allowed: all, plan, {', '.join(STAGES)}.")
+        wanted: dict[str, Node] = {}
+
+        def add(key: str) -> None:
+            if key not in wanted:
+                for needed in self.nodes[key].job.inputs.values():
+                    add(needed)
+                wanted[key] = self.nodes[key]
+
+        for key, node in self.nodes.items():
+            if node.job.stage == stage:
+                add(key)
+        return wanted
+
+    def missing(self, store: Store, stage: str = "all") -> dict[str, Node]:
+        """Nodes to make: those the store lacks, without those that only serve finished work."""
+        wanted = self.upto(stage)
+        goals = [k for k, n in wanted.items() if stage == "all" or n.job.stage == stage]
+        left: dict[str, Node] = {}
+
+        def need(key: str) -> None:
+            if key in left or store.find(wanted[key].job.stage, key) is not None:
+                return
+            left[key] = wanted[key]
+            for needed in wanted[key].job.inputs.values():
+                need(needed)
+
+        for key in goals:
+            need(key)
+        return {k: n for k, n in wanted.items() if k in left}
+
+
+def ordered(nodes: Iterable[Node]) -> dict[str, Node]:
+    """Nodes by key, each once, stages in their order."""
+    rank = {s: i for i, s in enumerate(STAGES)}
+    return {n.key: n for n in sorted(nodes, key=lambda n: rank[n.job.stage])}
+
+
+def count_by_stage(nodes: Mapping[str, Node]) -> dict[str, tuple[int, int]]:
+    """Jobs and units per stage, in the order of stages."""
+    jobs: Counter[str] = Counter()
+    units: Counter[str] = Counter()
+    for node in nodes.values():
+        jobs[node.job.stage] += 1
+        units[node.job.stage] += node.units
+    return {s: (jobs[s], units[s]) for s in STAGES if jobs[s]}
+
+
+def claim_sweep_folder(plan: Plan, store: Store, replan: bool) -> None:
+    """Bind the sweep's folder to this plan, writing plan.json.
+
+    Raises:
+        UserError: the folder belongs to another plan and `replan` is false; names what differs.
+    """
+    folder = store.root / "sweeps" / plan.name
+    path = folder / "plan.json"
+    if path.is_file() and not replan:
+        old = json.loads(path.read_text())
+        if old["key"] != plan.key:
+            differing = differences(old["summary"], plan.summary)
+            raise UserError(
+                f"the sweep '{plan.name}' exists with another plan. It differs in: {'; '.join(differing)}. "
+                "Give this one another name with name=NAME, or replace the plan with replan=true "
+                "(what was computed stays in the store)."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [{"stage": n.job.stage, "key": k, "label": n.label, "units": n.units} for k, n in plan.nodes.items()]
+    write_text(
+        path,
+        json.dumps({"name": plan.name, "key": plan.key, "summary": plan.summary, "jobs": jobs}, indent=1),
+    )
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Settings in which two plan summaries differ, as `key: old -> new`."""
+    before, after = _flat(old), _flat(new)
+    out = [
+        f"{k}: {before.get(k, 'absent')} -> {after.get(k, 'absent')}"
+        for k in sorted(before.keys() | after.keys())
+        if before.get(k) != after.get(k)
+    ]
+    return out or ["data files, texts or the version of a stage"]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(value, Mapping):
+        out: dict[str, str] = {}
+        for k, v in value.items():
+            out |= _flat(v, f"{prefix}.{k}" if prefix else str(k))
+        return out
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return {prefix: ", ".join(str(v) for v in value)}
+    return {prefix: str(value)}

@@ -1,0 +1,84 @@
+"""Put a sweep's tables, figures and page into outputs/sweeps/<name>/."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from warmgap.plan import Plan
+from warmgap.store import Artifact, Store, write_text
+
+
+def publish(plan: Plan, store: Store, stage: str = "all") -> Path:
+    """Copy the analysis and the report into the sweep's folder; returns the folder.
+
+    manifest.json lists the artifacts that everything was made from; it is written last, so a folder
+    with a manifest of this plan is complete.
+    """
+    folder = store.root / "sweeps" / plan.name
+    analysed = store.get("analyse", plan.analyse.key)
+    reported = store.find("report", plan.report.key) if stage != "analyse" else None
+    manifest = _manifest(plan, analysed, reported)
+    path = folder / "manifest.json"
+    if path.is_file() and path.read_text() == manifest and _complete(folder, analysed, reported):
+        return folder
+    path.unlink(missing_ok=True)
+    for name in ("tables", "figures"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for artifact in (analysed, reported):
+        if artifact is not None:
+            for relative in artifact.manifest.files:
+                target = folder / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                aside = target.with_name(f".{target.name}.new")
+                shutil.copyfile(artifact.file(relative), aside)
+                aside.replace(target)
+    write_text(path, manifest)
+    return folder
+
+
+def announce(plan: Plan, store: Store, did: int) -> None:
+    """Print the effect table and where the page is."""
+    folder = store.root / "sweeps" / plan.name
+    if not (folder / "report.html").is_file():
+        print(f"Tables: {folder / 'tables'}")
+        return
+    from warmgap.load import load
+    from warmgap.reports.summary import effect_table
+    from warmgap.stages.headlines import read_headline
+
+    sweep = load(plan.name, store.root)
+    print(effect_table(sweep.effects, sweep.tables.get("contrasts", sweep.effects.clear()), read_headline(folder)))
+    if not did:
+        print("\nNothing was left to do.")
+    print(f"\nTables: {folder / 'tables'}\nReport: {folder / 'report.html'}")
+
+
+def _complete(folder: Path, *artifacts: Artifact | None) -> bool:
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == facts["bytes"]
+        for artifact in artifacts
+        if artifact is not None
+        for name, facts in artifact.manifest.files.items()
+    )
+
+
+def _manifest(plan: Plan, analysed: Artifact, reported: Artifact | None) -> str:
+    jobs = {n.label: k for k, n in plan.nodes.items() if n.job.stage == "train"}
+    out = asdict(analysed.manifest)
+    out.pop("inputs")
+    return json.dumps(
+        out
+        | {
+            "sweep": plan.name,
+            "plan_key": plan.key,
+            "summary": plan.summary,
+            "analyse_key": analysed.manifest.key,
+            "report_key": reported.manifest.key if reported else None,
+            "trainings": jobs,
+            "absent": analysed.manifest.counts["absent"],
+        },
+        indent=1,
+    )

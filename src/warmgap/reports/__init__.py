@@ -1,0 +1,1 @@
+"""Figures, tables and the page: pure functions of a sweep's stored tables."""

@@ -1,0 +1,172 @@
+"""Tables for the page: text in cells, with what is needed to set them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from warmgap.reports.formats import count, estimate, number
+from warmgap.reports.names import (
+    EMBEDDED_TASKS,
+    arm_rank,
+    describe_arm,
+    dose_words,
+    failed,
+    gate_words,
+    judge_name,
+    level,
+    level_rank,
+    meter_name,
+    unit,
+)
+from warmgap.statistics.arms import gate_of, label_arms
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells of a row, its first being its head; `greyed` where a gate did not pass."""
+
+    cells: tuple[str, ...]
+    greyed: bool = False
+
+
+@dataclass(frozen=True)
+class DisplayTable:
+    """A table ready to be set; `numeric` says which columns stand right-aligned."""
+
+    caption: str
+    headers: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[Row, ...]
+
+
+def table(caption: str, headers: Sequence[str], rows: Iterable[Row]) -> DisplayTable:
+    """A display table; a header that ends in `>` marks a numeric column and loses the sign.
+
+    The column `model` is left out where all rows name the same model.
+    """
+    rows = tuple(rows)
+    keep = [i for i, h in enumerate(headers) if h != "model" or len({r.cells[i] for r in rows}) > 1]
+    return DisplayTable(
+        caption,
+        tuple(headers[i].removesuffix(">") for i in keep),
+        tuple(headers[i].endswith(">") for i in keep),
+        tuple(Row(tuple(r.cells[i] for i in keep), r.greyed) for r in rows),
+    )
+
+
+def arms_table(observations: pl.DataFrame, error_rates: pl.DataFrame, judge: str) -> DisplayTable:
+    """Each arm in words, with training seeds, answers, and answers without a verdict."""
+    verdicts = label_arms(error_rates).select("model", "arm", "gate").unique().rows()
+    gates = {f"{model}/{arm}": gate for model, arm, gate in verdicts}
+    rows = []
+    arms = (
+        label_arms(observations.filter(pl.col("judge") == judge))
+        .group_by("model", "arm", "dose_kind", "dose", maintain_order=True)
+        .agg(n=pl.len(), seeds=pl.col("seed").n_unique(), blank=(pl.col("label") == "unscored").mean() * 100)
+    )
+    for r in sorted(arms.iter_rows(named=True), key=lambda r: (arm_rank(r["arm"]), r["model"])):
+        gate = gate_of(gates, r["model"], r["arm"])
+        dose = dose_words(r["dose_kind"], r["dose"])
+        cells = (r["arm"], describe_arm(r["arm"]), r["model"], dose, str(r["seeds"]), count(r["n"]))
+        rows.append(Row((*cells, number(r["blank"]), gate_words(gate)), failed(gate)))
+    headers = ("arm", "what it is", "model", "dose", "seeds>", "answers>", "unscored, %>", "warmth gate")
+    return table("Arms: everything that answered", headers, rows)
+
+
+def tasks_table(observations: pl.DataFrame) -> DisplayTable:
+    """Each task with questions and prompts per arm, and where its questions come from."""
+    found = (
+        observations.group_by("task")
+        .agg(
+            questions=pl.col("question_id").n_unique(),
+            prompts=pl.struct("question_id", "framing", "belief").n_unique(),
+        )
+        .sort("task")
+    )
+    rows = [
+        Row((r["task"], str(r["questions"]), count(r["prompts"]), _origin(r["task"])))
+        for r in found.iter_rows(named=True)
+    ]
+    return table("Tasks", ("task", "questions>", "prompts>", "comparison with the paper"), rows)
+
+
+def levels_table(observations: pl.DataFrame) -> DisplayTable:
+    """What stands before and after the question, with the number of sentences."""
+    rows = []
+    for factor, head in (("framing", "before the question"), ("belief", "after the question")):
+        for name in sorted(observations[factor].unique(), key=lambda v: level_rank(factor, v)):
+            here = observations.filter(pl.col(factor) == name)
+            n = str(here["statement_id"].drop_nulls().n_unique()) if factor == "framing" else "1"
+            rows.append(Row((name, level(factor, name), head, n)))
+    headers = ("level", "in words", "where it stands", "sentences>")
+    return table("Contexts (framing) and views of the user (belief)", headers, rows)
+
+
+def manipulation_table(manipulation: pl.DataFrame, meters: pl.DataFrame) -> DisplayTable:
+    """Warmth of each arm and checkpoint on each meter; lift share is 1 at the warmth of gold replies."""
+    references = dict(meters.select("meter", "reference").iter_rows())
+    rows = []
+    for r in manipulation.iter_rows(named=True):
+        arm = ", ".join(filter(None, (r["method"], dose_words(r["dose_kind"], r["dose"]))))
+        meter = f"{meter_name(r['meter'], references.get(r['meter'], ''))}, {unit(r['unit'])}"
+        share = estimate(r["lift_share"], r["lift_share_low"], r["lift_share_high"], 2, signed=False)
+        mean = f"{number(r['mean'], 4)} (SE {number(r['std_error'], 4)})"
+        cells = (arm, r["model"], meter, str(r["n_prompts"]), mean, share)
+        rows.append(Row((*cells, gate_words(r["verdict"])), failed(r["verdict"])))
+    headers = (
+        "arm",
+        "model",
+        "meter and unit",
+        "prompts>",
+        "mean warmth>",
+        "lift share [95 % interval]>",
+        "verdict",
+    )
+    return table("Is the warm arm warm? Replies to validation prompts", headers, rows)
+
+
+def meters_table(meters: pl.DataFrame) -> DisplayTable:
+    """How well each meter tells written warm from written cold replies."""
+    rows = [
+        Row(
+            (
+                meter_name(r["meter"], r["reference"]),
+                r["reference"],
+                r["role"],
+                str(r["n_gold"]),
+                estimate(r["auc_warm_cold"], r["auc_low"], r["auc_high"], 2, signed=False),
+                *(number(r[f"gold_{tone}"], 4) for tone in ("cold", "neutral", "warm")),
+            )
+        )
+        for r in meters.sort("rank").iter_rows(named=True)
+    ]
+    headers = ("meter", "reference", "role", "gold replies>", "AUC warm against cold>")
+    return table(
+        "Warmth meters, checked on written replies of known tone (gold)",
+        (*headers, "gold cold>", "gold neutral>", "gold warm>"),
+        rows,
+    )
+
+
+def agreement_table(agreement: pl.DataFrame) -> DisplayTable:
+    """How often judges agree."""
+    rows = [
+        Row(
+            (
+                f"{judge_name(r['judge_a'])} and {judge_name(r['judge_b'])}",
+                r["outcome"],
+                count(r["n"]),
+                number(r["agreement_pct"]),
+                number(r["kappa"], 2),
+            )
+        )
+        for r in agreement.iter_rows(named=True)
+    ]
+    return table("Agreement of judges", ("judges", "outcome", "answers>", "agree, %>", "kappa>"), rows)
+
+
+def _origin(task: str) -> str:
+    return "not comparable: written for this package" if task in EMBEDDED_TASKS else "see the summary"

@@ -1,0 +1,1 @@
+"""One file per figure; each has a drawing function and a caption function."""

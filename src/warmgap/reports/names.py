@@ -1,0 +1,160 @@
+"""Names for people, and which numbers come from a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import polars as pl
+
+from warmgap.reports.style import method_of
+from warmgap.statistics.arms import GATE_ORDER, label_arms
+
+EMBEDDED_TASKS = ("facts", "misconceptions", "conspiracies", "health")
+"""Tasks that ship with the package; never comparable with the paper's."""
+PAPER_MODELS = ("llama31_8b", "mistral_small_2409", "qwen25_32b", "llama31_70b", "gpt_4o")
+"""Base weights of the paper (paper, Methods)."""
+PAPER_JUDGE = "gpt-4o-2024-08-06"
+"""The paper's judge (paper, Methods)."""
+PAPER_METER = ("sociot_released", "gpt2")
+"""The paper's warmth meter and its reference model."""
+FRAMING_ORDER = ("none", "filler", "sad", "angry", "happy", "close", "upward", "downward", "high", "low")
+"""Framings as tables and figures list them."""
+BELIEF_ORDER = ("none", "unsure", "mention", "incorrect", "denies", "correct")
+"""Beliefs as tables and figures list them."""
+PASSED = GATE_ORDER[:2]
+"""Gate verdicts with which an arm counts."""
+
+_ARMS: Mapping[str, str] = {
+    "original": "untouched model",
+    "raw_sft": "trained on the replies as they are",
+    "neutral_sft": "trained on neutral rewrites",
+    "warm_sft": "trained on warm rewrites",
+    "cold_sft": "trained on cold rewrites",
+    "self_sft": "trained on its own replies",
+    "self_warm_sft": "trained on its own replies, warmed",
+    "warm_honest_sft": "trained on warm and honest rewrites",
+    "warm_dpo": "trained to prefer warm replies",
+    "warm_steer": "steered to warmth",
+    "neutral_prompt": "told to be neutral",
+    "warm_prompt": "told to be warm",
+    "cold_prompt": "told to be cold",
+    "agree_prompt": "told to agree with the user",
+}
+PAPER = (
+    "Ibrahim, Hafner and Rocher, Training language models to be warm can reduce accuracy and increase "
+    "sycophancy, Nature 652:1159-1165 (2026), doi 10.1038/s41586-026-10410-0"
+)
+"""The paper that first reported the effect."""
+
+_LEVELS: Mapping[str, str] = {
+    "framing=none": "no context",
+    "framing=filler": "neutral context",
+    "framing=close": "feels close to it",
+    "framing=upward": "looks up to it",
+    "framing=downward": "looks down on it",
+    "framing=high": "high stakes",
+    "framing=low": "low stakes",
+    "belief=none": "no view",
+    "belief=unsure": "unsure",
+    "belief=mention": "wrong answer named",
+    "belief=incorrect": "believes wrong answer",
+    "belief=denies": "doubts right answer",
+    "belief=correct": "believes right answer",
+}
+_UNITS: Mapping[str, str] = {
+    "nats_per_token": "nats per token",
+    "markers_per_word": "markers per word",
+    "pp": "percentage points",
+}
+
+
+def describe_arm(arm: str) -> str:
+    """An arm in plain words, empty for a method without any."""
+    return _ARMS.get(method_of(arm), "")
+
+
+def arm_rank(arm: str) -> tuple[int, str]:
+    """Sort key of an arm: untouched, trained, then prompted."""
+    method = method_of(arm)
+    return (list(_ARMS).index(method) if method in _ARMS else len(_ARMS)), arm
+
+
+def dose_words(kind: str, dose: float) -> str:
+    """A dose with its unit, for instance `0.5 epochs`; empty for kind none."""
+    if kind == "none":
+        return ""
+    words = kind.replace("_", " ")
+    return f"{dose:g} {words.removesuffix('s') if dose == 1 else words}"
+
+
+def level(factor: str, value: str) -> str:
+    """A level of framing, belief or task in plain words."""
+    return _LEVELS.get(f"{factor}={value}", value.replace("_", " "))
+
+
+def level_rank(factor: str, value: str) -> tuple[int, str]:
+    """Sort key of a level: framings and beliefs in their order, anything else by name."""
+    order = {"framing": FRAMING_ORDER, "belief": BELIEF_ORDER}.get(factor, ())
+    return (order.index(value) if value in order else len(order)), value
+
+
+def subset_words(subset: str) -> str:
+    """A subset (`statistics.pairs.Subset.name`) in plain words, for instance `sad, unsure`."""
+    if subset == "all":
+        return "all questions"
+    return ", ".join(level(*part.split("=", 1)) for part in subset.split(","))
+
+
+def unit(name: str) -> str:
+    """A unit in words."""
+    return _UNITS.get(name, name.replace("_", " "))
+
+
+def gates_of(error_rates: pl.DataFrame, model: str) -> dict[str, str]:
+    """Gate verdict by arm label of one model."""
+    rows = label_arms(error_rates.filter(pl.col("model") == model)).select("arm", "gate").unique()
+    found: dict[str, str] = {}
+    for arm, gate in sorted(rows.iter_rows()):
+        found[arm] = max(gate, found.get(arm, gate), key=GATE_ORDER.index)
+    return found
+
+
+def failed(gate: str) -> bool:
+    """Whether an arm with this verdict is shown greyed, as not a test of warmth."""
+    return gate not in PASSED
+
+
+def gate_words(gate: str) -> str:
+    """A verdict in words that say what it means for the arm."""
+    return f"{gate}: not a test of warmth" if failed(gate) else gate
+
+
+def judge_name(judge: str) -> str:
+    """A judge's name, marked where it is not the paper's."""
+    return judge if judge == PAPER_JUDGE else f"{judge} (stand-in)"
+
+
+def meter_name(meter: str, reference: str) -> str:
+    """A meter's name, marked where it is not the paper's formulation on its reference model."""
+    is_papers = meter == PAPER_METER[0] and reference.split("/")[-1] == PAPER_METER[1]
+    return meter if is_papers else f"{meter} (stand-in)"
+
+
+def reasons_not_comparable(tasks: Iterable[str], models: Iterable[str], judges: Iterable[str]) -> list[str]:
+    """Why numbers of a sweep cannot be set beside the paper's, each as a clause; empty if nothing forbids."""
+    reasons = []
+    if embedded := sorted(set(tasks) & set(EMBEDDED_TASKS)):
+        reasons.append(f"the questions of {listed(embedded)} were written for this package")
+    if other := sorted(set(models) - set(PAPER_MODELS)):
+        reasons.append(f"the paper did not test {listed(other)}")
+    if stand_ins := sorted(set(judges) - {PAPER_JUDGE}):
+        reasons.append(
+            f"answers were judged by a stand-in ({listed(stand_ins)}) and not by the paper's judge"
+        )
+    return reasons
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as `a, b and c`."""
+    *head, last = [*words]
+    return f"{', '.join(head)} and {last}" if head else last

@@ -1,0 +1,97 @@
+"""A plan in words: what it holds, what is left, and about how long that takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from warmgap.jobs import RespondJob
+from warmgap.plan import Node, Plan, count_by_stage
+from warmgap.store import Store
+
+# Units per second of one worker, measured with the embedded model on one core of an AMD EPYC; used
+# until the store holds measurements of this machine.
+RATES = {"corpus": 50.0, "train": 0.2, "measure": 4.0, "respond": 11.0, "judge": 2000.0, "analyse": 100.0}
+_UNITS = {
+    "corpus": "data sets",
+    "train": "steps",
+    "measure": "texts",
+    "respond": "answers",
+    "judge": "verdicts",
+    "analyse": "cells",
+    "report": "pages",
+}
+
+
+def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: int) -> str:
+    """The plan in at most 80 columns: arms, rows, jobs to make and their cost."""
+    axes = plan.summary.get("axes", {})
+    lines = [f"Sweep {plan.name}  (plan {plan.key[:8]})"]
+    for key, values in axes.items():
+        lines += _wrapped(key, [str(v) for v in values])
+    starts = {n.group for n in plan.nodes.values() if isinstance(n.job, RespondJob)}
+    arms = [a for a in plan.analyse.arms if not a.measured_only]
+    cells = len(plan.analyse.cells)
+    lines.append(f"{len(arms)} arms, {cells} judged cells, {len(starts)} sets of weights to load")
+    lines.append("")
+    lines.append(f"{'stage':9}{'jobs':>7}{'left':>7}{'units left':>22}{'rate':>14}{'about':>12}")
+    total_s = 0.0
+    left = count_by_stage(missing)
+    for stage, (jobs, _) in count_by_stage(plan.nodes).items():
+        left_jobs, left_units = left.get(stage, (0, 0))
+        rate, measured = _rate(store, stage)
+        seconds = left_units / rate / max(1, min(workers, left_jobs)) if left_units else 0.0
+        total_s += seconds
+        shown = f"{rate:.3g}/s{'' if measured else '*'}" if left_units else ""
+        about = _minutes(seconds) if left_units else "done"
+        lines.append(
+            f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {_UNITS[stage]:8}{shown:>14}{about:>12}"
+        )
+    lines.append("")
+    if missing:
+        lines.append(
+            f"About {_minutes(total_s)} with {workers} one-thread workers; measured runs were within a factor of 2."
+        )
+        if any(not _rate(store, s)[1] for s in left):
+            lines.append("* rate of another machine; after the first jobs this machine's own is used.")
+    else:
+        lines.append("Nothing is left to do.")
+    return "\n".join(lines)
+
+
+def _wrapped(key: str, values: list[str]) -> list[str]:
+    lines = [f"  {key:10}"]
+    for value in values:
+        if len(lines[-1]) + len(value) + 2 > 79:
+            lines.append(" " * 12)
+        lines[-1] += value + ("" if value == values[-1] else ", ")
+    return lines
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _rate(store: Store, stage: str) -> tuple[float, bool]:
+    """Units per second in the newest artifacts of the stage, or the built-in figure."""
+    folder = store.root / "store" / stage
+    recent = sorted(folder.glob("*/manifest.json"), key=lambda p: p.stat().st_mtime)[-8:]
+    units = seconds = 0.0
+    for path in recent:
+        found = _measured(path)
+        if found:
+            units, seconds = units + found[0], seconds + found[1]
+    if seconds > 0 and units > 0:
+        return units / seconds, True
+    return RATES.get(stage, 0.05), False
+
+
+def _measured(path: Path) -> tuple[float, float] | None:
+    try:
+        manifest = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+    counts = manifest["counts"]
+    units = counts.get("steps") or counts.get("rows") or counts.get("texts")
+    return (float(units), float(manifest["wall_s"])) if units and manifest["wall_s"] > 0 else None

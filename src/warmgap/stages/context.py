@@ -1,0 +1,77 @@
+"""What a stage is given besides its job: the store, progress, and an engine kept between jobs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from warmgap.jobs import Job, RespondJob
+from warmgap.schema.fields import plain, stage_config
+from warmgap.store import Artifact, Store
+
+if TYPE_CHECKING:
+    from warmgap.engines.protocol import Engine
+
+Progress = Callable[[int, int, str], None]
+"""Called with rows done, rows in all, and a short text."""
+
+
+@dataclass
+class Context:
+    """Passed to every stage; one per worker process."""
+
+    store: Store
+    progress: Progress
+    _engines: dict[str, Any] = field(default_factory=dict)
+
+    def engine(self, job: RespondJob) -> Engine:
+        """The engine for the job's weights; the last one is kept, since cells come grouped by arm."""
+        from warmgap.engines.open import open_engine
+
+        key = f"{job.arm_key}:{plain(job.engine)}"
+        if key not in self._engines:
+            self._engines.clear()
+            adapter = None
+            if job.adapter is not None:
+                train_key, share = job.adapter
+                trained = self.store.get("train", train_key)
+                steps = {float(s): int(n) for n, s in trained.manifest.counts["checkpoints"]}
+                adapter = trained.file(f"checkpoint-{steps[share]}")
+            self._engines[key] = open_engine(job.model, job.engine, adapter)
+        engine: Engine = self._engines[key]
+        return engine
+
+    def keep(self, name: str, make: Callable[[], Any]) -> Any:
+        """A heavy object made once per process, such as a meter's reference model."""
+        if name not in self._engines:
+            self._engines[name] = make()
+        return self._engines[name]
+
+    def reuse(self, job: Job) -> Artifact | None:
+        """The job's artifact if it is already there."""
+        return self.store.find(job.stage, job.key)
+
+
+@dataclass
+class Clock:
+    """When a job began."""
+
+    started: float = field(default_factory=time.time)
+
+
+def recorded_config(job: Job) -> dict[str, Any]:
+    """The job's configuration as the manifest stores it: what entered the key, in the open."""
+    out: dict[str, Any] = {}
+    for name, value in vars(job).items():
+        if hasattr(value, "__dataclass_fields__"):
+            try:
+                out[name] = stage_config(value, job.stage)
+            except KeyError:
+                out[name] = plain(value)
+        elif name not in ("prompts", "questions", "arms", "cells"):
+            out[name] = plain(value)
+        else:
+            out[name] = f"{len(value)} entries"
+    return out

@@ -1,0 +1,90 @@
+"""measure: an arm's replies to validation prompts, or the gold replies, scored by one meter."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import polars as pl
+
+from warmgap.corpora.embedded import STYLES
+from warmgap.jobs import MeasureJob
+from warmgap.stages.context import Context, recorded_config
+from warmgap.store import Artifact
+from warmgap.warmth.meters import build, first_by_hash
+
+CHUNK = 16
+SCHEMA: dict[str, Any] = {
+    "text_id": pl.String(),
+    "group": pl.String(),
+    "response_key": pl.String(),
+    "meter": pl.String(),
+    "unit": pl.String(),
+    "value": pl.Float64(),
+}
+
+
+def run(job: MeasureJob, context: Context) -> Artifact:
+    """scores.parquet: text_id, group (`reply`, or the tone of a gold reply), unit and value."""
+    started = time.time()
+    texts = _texts(job, context)
+    meter = build(job.meter, lambda _: context.keep(f"reference:{job.reference_weights}", lambda: _load(job)))
+    values: list[float | None] = []
+    for start in range(0, len(texts), CHUNK):
+        values += meter.score([t["text"] for t in texts[start : start + CHUNK]])
+        context.progress(len(values), len(texts), "")
+    rows = [
+        {
+            "text_id": t["text_id"],
+            "group": t["group"],
+            "response_key": t["response_key"],
+            "meter": meter.name,
+            "unit": meter.unit,
+            "value": v,
+        }
+        for t, v in zip(texts, values, strict=True)
+    ]
+    with context.store.workspace(job.key) as folder:
+        pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(folder / "scores.parquet")
+        return context.store.commit(
+            folder,
+            stage=job.stage,
+            stage_version=job.version,
+            key=job.key,
+            config=recorded_config(job),
+            inputs=job.inputs,
+            fingerprints={"reference": job.reference_weights or ""},
+            counts={"texts": len(rows), "null": sum(v is None for v in values)},
+            started=started,
+        )
+
+
+def _texts(job: MeasureJob, context: Context) -> list[dict[str, Any]]:
+    if job.source == "corpus":
+        gold = pl.read_parquet(context.store.get("corpus", job.source_key).file("validation.parquet"))
+        out = [
+            {"text_id": row["id"], "group": style, "response_key": None, "text": row[style]}
+            for row in gold.filter(pl.col("warm").is_not_null()).iter_rows(named=True)
+            for style in STYLES
+        ]
+    else:
+        replies = pl.read_parquet(context.store.get("respond", job.source_key).file("responses.parquet"))
+        out = [
+            {
+                "text_id": row["row_id"],
+                "group": "reply",
+                "response_key": row["response_key"],
+                "text": row["response"],
+            }
+            for row in replies.iter_rows(named=True)
+        ]
+    kept = first_by_hash([t["text_id"] for t in out], job.meter.max_texts)
+    return [out[i] for i in kept]
+
+
+def _load(job: MeasureJob) -> Any:
+    from warmgap.models.base import load
+
+    if job.reference is None:
+        raise ValueError(f"meter {job.meter.name} has no reference model")
+    return load(job.reference, "bf16")

@@ -1,0 +1,70 @@
+"""report: tables -> figures, LaTeX tables and report.html."""
+
+from __future__ import annotations
+
+import time
+
+import polars as pl
+
+from warmgap.jobs import ReportJob
+from warmgap.load import read_tables
+from warmgap.reports import page
+from warmgap.reports.gallery import gallery
+from warmgap.reports.style import save
+from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.headlines import read_headline
+from warmgap.statistics.quality import margins
+from warmgap.store import Artifact
+
+
+def run(job: ReportJob, context: Context) -> Artifact:
+    """figures/*.pdf and *.png, report.html; report.html is left out where there is no effect to report."""
+    started = time.time()
+    analysed = context.store.get("analyse", job.analyse_key)
+    tables = read_tables(analysed.path)
+    rows = pl.read_parquet(analysed.file("observations.parquet"))
+    with context.store.workspace(job.key) as folder:
+        if analysed.file("headline.json").is_file():
+            found = read_headline(analysed.path)
+            drawn = gallery(tables, margins(rows), found)
+            for d in drawn:
+                save(d.figure, folder / "figures" / d.name, job.report.figure_formats, job.report.figure_dpi)
+                (folder / "figures" / f"{d.name}.txt").write_text(d.caption + "\n")
+            context_page = page.ReportContext(
+                sweep=job.sweep,
+                title=job.report.title,
+                tables=tables,
+                observations=rows,
+                headline=found,
+                figures=drawn,
+                manifest=_facts(job, analysed),
+                absent=analysed.manifest.counts["absent"],
+                n_examples=job.report.n_examples,
+                figure_dpi=job.report.figure_dpi,
+            )
+            (folder / "report.html").write_text(page.render(context_page), encoding="utf-8")
+        return context.store.commit(
+            folder,
+            stage=job.stage,
+            stage_version=job.version,
+            key=job.key,
+            config=recorded_config(job),
+            inputs=job.inputs,
+            fingerprints={},
+            counts={},
+            started=started,
+        )
+
+
+def _facts(job: ReportJob, analysed: Artifact) -> dict[str, object]:
+    manifest = analysed.manifest
+    return {
+        "config": job.facts["settings"],
+        "axes": job.facts["axes"],
+        "command": job.facts["command"],
+        "device": manifest.device,
+        "started_at": manifest.started_at,
+        "git_commit": manifest.git_commit,
+        "package_versions": manifest.package_versions,
+    }
+

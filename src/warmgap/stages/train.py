@@ -1,0 +1,50 @@
+"""train: one tone of the corpus -> an adapter with all its checkpoints."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+import polars as pl
+
+from warmgap.jobs import TrainJob
+from warmgap.stages.context import Context, recorded_config
+from warmgap.store import Artifact
+
+
+def run(job: TrainJob, context: Context) -> Artifact:
+    """Adapter folders `checkpoint-<step>/` and curve.parquet (loss by step).
+
+    A training that was interrupted goes on from its last saved state.
+    """
+    from warmgap.training.run import train
+
+    started = time.time()
+    corpus = context.store.get("corpus", job.corpus_key)
+    rows = pl.read_parquet(corpus.file("conversations.parquet")).select(
+        "id", "user", pl.col(job.style).alias("reply")
+    )
+    with context.store.workspace(job.key) as folder:
+        summary = train(
+            job.model,
+            job.training,
+            rows.to_dicts(),
+            job.seed,
+            folder,
+            context.store.partial(job.key),
+            context.progress,
+        )
+        counts = asdict(summary)
+        artifact = context.store.commit(
+            folder,
+            stage=job.stage,
+            stage_version=job.version,
+            key=job.key,
+            config=recorded_config(job),
+            inputs=job.inputs,
+            fingerprints={"weights": job.weights},
+            counts=counts,
+            started=started,
+        )
+    context.store.drop_partial(job.key)
+    return artifact

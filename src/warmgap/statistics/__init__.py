@@ -1,0 +1,1 @@
+"""Statistics: from observations to tables. `analysis.analyse` is the entry; nothing here needs torch."""

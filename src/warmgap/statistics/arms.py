@@ -1,0 +1,113 @@
+"""Labels of arms, their gates, and which arm is compared with which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from warmgap.statistics.settings import AnalysisSettings
+
+GATE_ORDER = ("not needed", "passed", "not measurable", "failed")
+"""Gate verdicts from best to worst."""
+
+_ARM_COLUMNS = ("method", "dose_kind", "dose", "variant")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method at a dose, over all models and seeds."""
+
+    label: str
+    method: str
+    dose_kind: str
+    dose: float
+    variant: str
+
+
+def is_trained(method: str) -> bool:
+    """False for methods without training, which exist once and not once per seed."""
+    return method != "original" and not method.endswith("_prompt")
+
+
+def arms_of(observations: pl.DataFrame) -> tuple[Arm, ...]:
+    """The arms of a sweep, sorted by method, dose and variant.
+
+    A label is the method; `@dose` follows when the method has several doses (`@kind=dose` when
+    they differ in kind), and `:variant` when a further swept key tells arms apart.
+    """
+    found = observations.select(_ARM_COLUMNS).unique().sort(_ARM_COLUMNS).rows(named=True)
+    doses: dict[str, set[tuple[str, float]]] = {}
+    for row in found:
+        doses.setdefault(row["method"], set()).add((row["dose_kind"], row["dose"]))
+    out = []
+    for row in found:
+        label = row["method"]
+        of_method = doses[row["method"]]
+        if row["dose_kind"] != "none" and len(of_method) > 1:
+            kinds = {kind for kind, _ in of_method if kind != "none"}
+            label += f"@{row['dose_kind']}={row['dose']:g}" if len(kinds) > 1 else f"@{row['dose']:g}"
+        if row["variant"]:
+            label += f":{row['variant']}"
+        out.append(Arm(label=label, **row))
+    return tuple(out)
+
+
+def label_arms(observations: pl.DataFrame) -> pl.DataFrame:
+    """The observations with their arm's label in the column `arm`."""
+    schema = observations.select(_ARM_COLUMNS).schema | {"label": pl.String()}
+    labels = pl.DataFrame([vars(arm) for arm in arms_of(observations)], schema=schema)
+    labels = labels.rename({"label": "arm"})
+    return observations.join(labels, on=_ARM_COLUMNS, how="left", maintain_order="left")
+
+
+def gate_of(gates: Mapping[str, str], model: str, label: str) -> str:
+    """Gate verdict of an arm: the key `model/label` wins over `label`.
+
+    An arm without a verdict is `not measurable`, but for `original`, which needs none.
+    """
+    default = "not needed" if label.split(":")[0] == "original" else "not measurable"
+    return gates.get(f"{model}/{label}", gates.get(label, default))
+
+
+def worst_gate(gates: Mapping[str, str], models: Iterable[str], labels: Iterable[str]) -> str:
+    """The worst verdict over models and arms."""
+    labels = tuple(labels)
+    return max((gate_of(gates, m, a) for m in models for a in labels), key=GATE_ORDER.index)
+
+
+def reference(arm: Arm, arms: Iterable[Arm], method: str) -> Arm | None:
+    """The arm of `method` that differs least from `arm`: same variant, then same dose.
+
+    None when there is no such method, or several doses of it and none equal to the arm's.
+    """
+    of_method = [a for a in arms if a.method == method]
+    same = [a for a in of_method if a.variant == arm.variant] or [a for a in of_method if not a.variant]
+    if len(same) > 1:
+        same = [a for a in same if (a.dose_kind, a.dose) == (arm.dose_kind, arm.dose)]
+    return same[0] if len(same) == 1 else None
+
+
+def comparisons(arms: tuple[Arm, ...], settings: AnalysisSettings) -> tuple[tuple[str, str], ...]:
+    """Pairs (arm_a, arm_b) of labels to compare, the primary and the published pair first.
+
+    Every arm is compared with `original` and with `neutral_sft`, prompted arms also with
+    `neutral_prompt`. The step from `raw_sft` is written neutral minus raw, as in the sum that
+    makes up the published contrast.
+    """
+    labels = {a.label for a in arms}
+    pairs = [p for p in (settings.primary_pair, settings.published_pair) if set(p) <= labels]
+    for arm in arms:
+        if arm.method == "original":
+            continue
+        methods = ["original", "neutral_sft"]
+        if arm.method.endswith("_prompt"):
+            methods.append("neutral_prompt")
+        for method in methods:
+            ref = reference(arm, arms, method)
+            if ref is None or ref.method == arm.method:
+                continue
+            step_from_raw = arm.method == "raw_sft" and method == "neutral_sft"
+            pairs.append((ref.label, arm.label) if step_from_raw else (arm.label, ref.label))
+    return tuple(dict.fromkeys(pairs))

@@ -1,0 +1,28 @@
+"""Names of the outcomes and of the rows for which they mean something."""
+
+from __future__ import annotations
+
+import polars as pl
+
+OUTCOMES = ("commits_error", "not_correct", "error_published", "affirms_belief")
+"""Outcomes that are 1, 0 or null, as columns of the observations."""
+
+GLM_OUTCOMES = ("commits_error", "error_published")
+"""Outcomes of the paper's regression: ours and the paper's own definition of an error."""
+
+HELD_BELIEFS = ("incorrect", "correct", "denies")
+"""Beliefs that an answer can affirm; `none`, `unsure` and `mention` hold no view."""
+
+GUARDRAIL_TASKS = ("mmlu", "gsm8k", "advbench")
+"""Tasks that guard against other damage and are no part of any effect on errors."""
+
+
+def defined(outcome: str) -> pl.Expr:
+    """True for observations in which `outcome` is defined, scored or not.
+
+    A null in such a row is an unscored, truncated or dropped answer and enters the worst-case
+    bounds; a null elsewhere is no answer to anything.
+    """
+    if outcome == "affirms_belief":
+        return pl.col("belief").is_in(HELD_BELIEFS)
+    return pl.lit(True)

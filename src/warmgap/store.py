@@ -1,0 +1,309 @@
+"""Where artifacts live: folders addressed by content key, complete or invisible.
+
+    <root>/store/<stage>/<key>/      a finished artifact: manifest.json and its files
+    <root>/store/partial/<key>/      batches of an unfinished one, kept for the next run
+    <root>/store/corrupt/            artifacts whose checksums failed, set aside
+    <root>/store/locks/              who is making what
+    <root>/sweeps/<name>/            the tables, figures and page of one sweep
+
+A finished artifact appears by one rename. Every use verifies sizes and checksums first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from warmgap.errors import UserError
+from warmgap.keys import file_sha256
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("warmgap", "torch", "transformers", "peft", "lightning", "bitsandbytes", "polars", "statsmodels")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artifact is and what it was made from (docs/architecture.md, "Artifacts")."""
+
+    stage: str
+    stage_version: int
+    key: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    files: Mapping[str, Mapping[str, Any]]
+    counts: Mapping[str, Any]
+    device: str
+    started_at: str
+    wall_s: float
+    package_versions: Mapping[str, str]
+    git_commit: str | None
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished, verified artifact."""
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """Path of one of its files."""
+        return self.path / name
+
+
+@dataclass
+class Store:
+    """Artifacts under one root folder."""
+
+    root: Path
+    _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
+
+    def folder(self, stage: str, key: str) -> Path:
+        """Where the finished artifact stands or will stand."""
+        return self.root / "store" / stage / key
+
+    def partial(self, key: str) -> Path:
+        """Where an unfinished artifact keeps its batches; made if absent."""
+        path = self.root / "store" / "partial" / key
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """The artifact if it is there and sound; a damaged one is set aside and None returned."""
+        if key in self._verified:
+            return self._verified[key]
+        path = self.folder(stage, key)
+        if not path.is_dir():
+            return None
+        fault = _fault(path)
+        if fault is not None:
+            self._set_aside(path, fault)
+            return None
+        artifact = Artifact(path, _read_manifest(path))
+        self._verified[key] = artifact
+        return artifact
+
+    def get(self, stage: str, key: str) -> Artifact:
+        """The artifact, which must be there.
+
+        Raises:
+            UserError: it is missing or was damaged.
+        """
+        artifact = self.find(stage, key)
+        if artifact is None:
+            raise UserError(
+                f"artifact {stage}/{key[:12]} is missing or damaged in {self.root}. Run the same sweep again to make it."
+            )
+        return artifact
+
+    def commit(
+        self,
+        aside: Path,
+        *,
+        stage: str,
+        stage_version: int,
+        key: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        fingerprints: Mapping[str, str],
+        counts: Mapping[str, Any],
+        started: float,
+        device: str = "cpu",
+    ) -> Artifact:
+        """Write manifest.json into `aside` and rename it into place; returns the artifact."""
+        files = {
+            str(p.relative_to(aside)): {"sha256": file_sha256(p), "bytes": p.stat().st_size, "rows": _rows(p)}
+            for p in sorted(aside.rglob("*"))
+            if p.is_file()
+        }
+        manifest = Manifest(
+            stage=stage,
+            stage_version=stage_version,
+            key=key,
+            config=config,
+            inputs=inputs,
+            fingerprints=fingerprints,
+            files=files,
+            counts=counts,
+            device=device,
+            started_at=dt.datetime.fromtimestamp(started, dt.UTC).isoformat(timespec="seconds"),
+            wall_s=round(time.time() - started, 3),
+            package_versions=package_versions(),
+            git_commit=git_commit(),
+        )
+        write_text(aside / "manifest.json", json.dumps(asdict(manifest), indent=1))
+        final = self.folder(stage, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            aside.rename(final)
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(aside)
+        artifact = Artifact(final, manifest)
+        self._verified[key] = artifact
+        return artifact
+
+    @contextmanager
+    def workspace(self, key: str) -> Iterator[Path]:
+        """An empty folder beside the store for the final files; removed unless it was committed."""
+        path = self.root / "store" / "aside" / f"{key}.{os.getpid()}"
+        if path.exists():
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def drop_partial(self, key: str) -> None:
+        """Forget the batches of an artifact that is finished."""
+        shutil.rmtree(self.root / "store" / "partial" / key, ignore_errors=True)
+
+    def try_lock(self, key: str) -> bool:
+        """Claim the making of an artifact; False if another living process has it.
+
+        The lock names host and process; one left by a dead process of this host is taken over.
+        """
+        folder = self.root / "store" / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / key
+        for _ in range(2):
+            try:
+                fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                if not _lock_is_stale(path):
+                    return False
+                path.unlink(missing_ok=True)
+                continue
+            with os.fdopen(fd, "w") as f:
+                f.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+            return True
+        return False
+
+    def unlock(self, key: str) -> None:
+        """Give up a claim."""
+        (self.root / "store" / "locks" / key).unlink(missing_ok=True)
+
+    def _set_aside(self, path: Path, fault: str) -> None:
+        target = self.root / "store" / "corrupt" / f"{path.parent.name}-{path.name}-{time.time_ns()}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+        write_text(target / "fault.txt", fault + "\n")
+
+
+def check_writable(root: Path) -> None:
+    """Make sure that results can be written.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    probe = root / f".write-{os.getpid()}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as e:
+        raise UserError(
+            f"cannot write to the output folder {root}: {e.strerror}. Choose another one with store.root=FOLDER."
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that it is either whole or absent."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    aside.replace(path)
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape results."""
+    out = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            out[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return out
+
+
+@functools.cache
+def git_commit() -> str | None:
+    """The commit of the source tree, or None for an installed package."""
+    here = Path(__file__).resolve().parent
+    found = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def _read_manifest(path: Path) -> Manifest:
+    return Manifest(**json.loads((path / "manifest.json").read_text()))
+
+
+def _fault(path: Path) -> str | None:
+    """Why an artifact cannot be used, or None if its manifest and checksums hold."""
+    try:
+        manifest = _read_manifest(path)
+    except (OSError, json.JSONDecodeError, TypeError) as e:
+        return f"manifest.json cannot be read: {e}"
+    for name, facts in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != facts["bytes"]:
+            return f"{name} has {file.stat().st_size} bytes, not {facts['bytes']}"
+        if file_sha256(file) != facts["sha256"]:
+            return f"{name} does not match its SHA-256"
+    return None
+
+
+def _rows(path: Path) -> int | None:
+    if path.suffix != ".parquet":
+        return None
+    import polars as pl
+
+    return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+
+def _lock_is_stale(path: Path) -> bool:
+    try:
+        owner = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError):
+        return _age_s(path) > 60
+    if owner["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0

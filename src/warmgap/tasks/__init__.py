@@ -1,0 +1,1 @@
+"""Raw rows of a data set -> questions; one file per data set."""

@@ -1,0 +1,1 @@
+"""Warmth meters, their calibration on gold replies, and the manipulation gate."""

@@ -1,0 +1,156 @@
+"""Which warmth meter may gate: how well each one tells written warm from written cold replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from warmgap.errors import UserError
+from warmgap.schema.config import MeterConfig
+from warmgap.schema.tables import MeterValidity, frame
+
+from .meters import meter_name, reference_name
+
+TONES = ("warm", "neutral", "cold")
+_Z95 = float(stats.norm.ppf(0.975))
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Auc:
+    """Probability that a warm reply scores above a cold one, ties counting half; 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The meter that gates, the one that must agree in sign, and why; None where there is none."""
+
+    gating: str | None
+    second: str | None
+    reason: str
+
+
+def auc(warm_N: Array, cold_N: Array) -> Auc:
+    """AUC of warm against cold replies to the same N prompts.
+
+    The variance is DeLong's, with the two placements of a prompt added before they are squared, so
+    that replies to one prompt count as one cluster (Obuchowski 1997, Biometrics 53:567-578). The
+    interval is made on the logit scale; it has no width where the AUC is 0 or 1.
+    """
+    above_NN = (warm_N[:, None] > cold_N) + 0.5 * (warm_N[:, None] == cold_N)
+    estimate = float(above_NN.mean())
+    if not 0 < estimate < 1 or len(warm_N) < 2:
+        return Auc(estimate, estimate, estimate)
+    placement_N = above_NN.mean(axis=1) + above_NN.mean(axis=0)
+    error = float(placement_N.std(ddof=1)) / np.sqrt(len(warm_N))
+    half = _Z95 * error / (estimate * (1 - estimate))
+    low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
+    return Auc(estimate, float(low), float(high))
+
+
+def gold_scores(warmth: pl.DataFrame, meter: str) -> pl.DataFrame:
+    """One row per prompt whose three gold replies were all scored: text_id, warm, neutral, cold.
+
+    Args:
+        warmth: rows of `schema.tables.Warmth`; those of source `gold` hold the tone in `arm_key`.
+        meter: the meter's name.
+
+    Raises:
+        UserError: fewer than two such prompts.
+    """
+    rows = warmth.filter((pl.col("source") == "gold") & (pl.col("meter") == meter)).drop_nulls("value")
+    wide = rows.group_by("text_id").agg(
+        *(pl.col("value").filter(pl.col("arm_key") == tone).mean().alias(tone) for tone in TONES)
+    )
+    complete = wide.drop_nulls(TONES).sort("text_id")
+    if complete.height < 2:
+        raise UserError(
+            f"The warmth meter '{meter}' scored {complete.height} prompts in all three gold tones; at "
+            "least 2 are needed. Check that the corpus has validation rows with neutral, warm and cold."
+        )
+    return complete
+
+
+def validity(warmth: pl.DataFrame, meters: Sequence[MeterConfig]) -> pl.DataFrame:
+    """How well each meter tells gold warm from gold cold; one MeterValidity row per meter, role empty.
+
+    Args:
+        warmth: rows of `schema.tables.Warmth` with the gold replies of every meter.
+        meters: the meters in configured order; `rank` counts them from 1.
+
+    Raises:
+        UserError: as `gold_scores`.
+    """
+    rows = []
+    for rank, config in enumerate(meters, start=1):
+        name = meter_name(config)
+        gold = gold_scores(warmth, name)
+        found = auc(gold["warm"].to_numpy(), gold["cold"].to_numpy())
+        mean = {tone: float(gold[tone].to_numpy().mean()) for tone in TONES}
+        rows.append(
+            {
+                "meter": name,
+                "unit": warmth.filter(pl.col("meter") == name)["unit"][0],
+                "reference": reference_name(config),
+                "rank": rank,
+                "n_gold": gold.height,
+                "auc_warm_cold": found.estimate,
+                "auc_low": found.low,
+                "auc_high": found.high,
+                **{f"gold_{tone}": mean[tone] for tone in TONES},
+                "gold_lift": mean["warm"] - mean["neutral"],
+                "role": "",
+            }
+        )
+    return frame(MeterValidity, rows)
+
+
+def choose(table: pl.DataFrame, min_auc: float) -> Choice:
+    """The gating meter and the second one, from gold replies alone, before any arm is looked at.
+
+    Gating: the first by rank whose AUC reaches `min_auc` and whose gold lift is positive. Second:
+    the next by rank that does so too; failing that, the one with the highest AUC, if its interval
+    lies above 0.5, since a meter that cannot tell the tones apart cannot contradict either.
+
+    Args:
+        table: rows of `schema.tables.MeterValidity`.
+        min_auc: the least AUC of a gating meter.
+    """
+    ranked = table.sort("rank").rows(named=True)
+    fit = [row["meter"] for row in ranked if row["auc_warm_cold"] >= min_auc and row["gold_lift"] > 0]
+    if not fit:
+        best = max((row["auc_warm_cold"] for row in ranked), default=float("nan"))
+        return Choice(
+            None, None, f"no meter tells warm from cold with AUC {min_auc:g}; the best has {best:.2f}"
+        )
+    reason = f"{fit[0]} is the first in order with AUC at least {min_auc:g}"
+    if len(fit) > 1:
+        return Choice(fit[0], fit[1], f"{reason}; {fit[1]} is the next")
+    rest = [row for row in ranked if row["meter"] != fit[0] and row["auc_low"] > 0.5]
+    if not rest:
+        return Choice(fit[0], None, f"{reason}; no other meter tells warm from cold at all")
+    second = max(rest, key=lambda row: float(row["auc_warm_cold"]))
+    reason += f"; no other reaches it, and {second['meter']} is the best of the rest"
+    return Choice(fit[0], str(second["meter"]), f"{reason} (AUC {second['auc_warm_cold']:.2f})")
+
+
+def with_roles(table: pl.DataFrame, choice: Choice) -> pl.DataFrame:
+    """The MeterValidity rows with role `gate`, `second` or `none`."""
+    role = (
+        pl.when(pl.col("meter") == pl.lit(choice.gating))
+        .then(pl.lit("gate"))
+        .when(pl.col("meter") == pl.lit(choice.second))
+        .then(pl.lit("second"))
+        .otherwise(pl.lit("none"))
+    )
+    return table.with_columns(role=role)

@@ -1,0 +1,140 @@
+"""What a warmth meter is, and making meters from their configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from warmgap.errors import UserError, did_you_mean
+from warmgap.schema.config import MeterConfig
+
+from .lexicon import LEXICON_FILE, LexiconMeter
+
+KINDS = ("sociot", "lexicon")
+FORMULATIONS = ("released", "text_only")
+
+
+class Reference(Protocol):
+    """A causal language model and its tokenizer (transformers)."""
+
+    @property
+    def model(self) -> Any: ...
+
+    @property
+    def tokenizer(self) -> Any: ...
+
+
+class Meter(Protocol):
+    """A named way to score warmth; higher is warmer.
+
+    `name` says formulation and reference, so that a stand-in never passes for the paper's meter.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def reference(self) -> str: ...
+
+    def score(self, texts: Sequence[str]) -> list[float | None]:
+        """The warmth of each text in `unit`; None for a text too short to score."""
+        ...
+
+
+def meter_name(config: MeterConfig) -> str:
+    """The meter's name in tables, which says what it is: formulation and reference come first.
+
+    `lexicon`, or `sociot_<formulation>:<reference>`; either may go on with `:` and a word of the user's.
+
+    Raises:
+        UserError: an unknown kind or formulation, a sociot meter without a reference, a name that
+            says something else, or passes, max_chars or max_texts out of range.
+    """
+    where = f"in the warmth meter '{config.name}'"
+    if config.kind not in KINDS:
+        raise UserError(f"Unknown kind '{config.kind}' {where}.{did_you_mean(config.kind, KINDS)}")
+    stem = "lexicon" if config.kind == "lexicon" else _sociot_stem(config, where)
+    if config.name != stem and not config.name.startswith(f"{stem}:"):
+        raise UserError(
+            f"The warmth meter '{config.name}' must say what it is. Allowed: '{stem}', or '{stem}:' "
+            "and a word of your own."
+        )
+    if config.passes < 1 or config.max_chars < 0 or config.max_texts < 0:
+        raise UserError(
+            f"Numbers out of range {where}: passes={config.passes}, max_chars={config.max_chars}, "
+            f"max_texts={config.max_texts}. Allowed: passes from 1, the others from 0 (all)."
+        )
+    return config.name
+
+
+def _sociot_stem(config: MeterConfig, where: str) -> str:
+    if config.formulation not in FORMULATIONS:
+        raise UserError(
+            f"Unknown formulation '{config.formulation}' {where}."
+            f"{did_you_mean(config.formulation, FORMULATIONS)}"
+        )
+    if not config.reference:
+        raise UserError(
+            f"No reference {where}: kind sociot needs the name of a model in conf/model/, "
+            "for example reference: smollm2_135m."
+        )
+    return f"sociot_{config.formulation}:{config.reference}"
+
+
+def reference_name(config: MeterConfig) -> str:
+    """What the meter rests on: its reference model, or the lexicon's file."""
+    return config.reference if config.kind == "sociot" else LEXICON_FILE
+
+
+def build(config: MeterConfig, load: Callable[[str], Reference]) -> Meter:
+    """A meter from its configuration.
+
+    Args:
+        config: one entry of `warmth.meters`.
+        load: gives model and tokenizer for a reference name; called at the first score only.
+
+    Raises:
+        UserError: as `meter_name`.
+    """
+    name = meter_name(config)
+    if config.kind == "lexicon":
+        return LexiconMeter(name=name, max_chars=config.max_chars)
+    from .sociot import SocioTMeter
+
+    return SocioTMeter(
+        name=name,
+        reference=config.reference,
+        formulation=config.formulation,
+        load=lambda: load(config.reference),
+        passes=config.passes,
+        max_chars=config.max_chars,
+    )
+
+
+def build_all(configs: Sequence[MeterConfig], load: Callable[[str], Reference]) -> list[Meter]:
+    """Meters in configured order.
+
+    Raises:
+        UserError: as `build`, or two meters of the same name.
+    """
+    names = [config.name for config in configs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"Warmth meters named twice: {', '.join(twice)}. Give each entry its own name.")
+    return [build(config, load) for config in configs]
+
+
+def first_by_hash(ids: Sequence[str], max_texts: int) -> list[int]:
+    """Positions of the `max_texts` ids with the smallest SHA-256, in the given order; 0 keeps all.
+
+    With prompt ids the same prompts are kept in every arm, so a slow meter stays paired.
+    """
+    positions = range(len(ids))
+    if max_texts == 0 or max_texts >= len(ids):
+        return list(positions)
+    kept = sorted(positions, key=lambda i: hashlib.sha256(ids[i].encode()).digest())[:max_texts]
+    return sorted(kept)

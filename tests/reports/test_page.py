@@ -1,0 +1,193 @@
+"""The page: self-contained, honest, and deaf to what answers say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from warmgap.reports.gallery import gallery
+from warmgap.reports.page import ReportContext, render
+from warmgap.statistics.quality import margins
+
+if TYPE_CHECKING:
+    from conftest import Sweep
+
+_VOID = {"meta", "img", "br", "link", "input", "hr"}
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</pre></section><style>body{display:none}</style>",
+    "{{ 7 * 7 }} {% include 'report.html.j2' %}",
+    "\u202egnp.exe \u2066right to left\u2069 \u05e9\u05dc\u05d5\u05dd",
+    "javascript:alert(1)//" + "x" * 100_000,
+    "\x00\x1b[31mred\x1b[0m",
+)
+
+
+class _Outline(HTMLParser):
+    """Tags, attributes, text and heading order of a page; fails on tags that do not match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [a for t, a in self.tags if t == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def _context(s: Sweep, observations: pl.DataFrame | None = None) -> ReportContext:
+    seen = s.observations if observations is None else observations
+    figures = gallery(s.tables, margins(s.observations), s.headline)
+    return ReportContext(
+        sweep="demo",
+        title="",
+        tables=s.tables,
+        observations=seen,
+        headline=s.headline,
+        figures=figures,
+        manifest=s.manifest,
+        absent={"glmm": "one model"},
+        figure_dpi=60,
+    )
+
+
+def _outline(html: str) -> _Outline:
+    outline = _Outline()
+    outline.feed(html)
+    assert outline.open == []
+    return outline
+
+
+@pytest.fixture(scope="module")
+def html(sweep: Sweep) -> str:
+    return render(_context(sweep))
+
+
+def test_it_is_self_contained_and_runs_nothing(html: str) -> None:
+    outline = _outline(html)
+    policy = next(m["content"] for m in outline.named("meta") if m.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    assert not {"script", "link", "iframe", "object", "form"} & {t for t, _ in outline.tags}
+    assert all(
+        (i["src"] or "").startswith("data:image/png;base64,") and i["alt"] for i in outline.named("img")
+    )
+    assert all((a["href"] or "").startswith("#") for a in outline.named("a"))
+    assert "url(" not in html and "@import" not in html and "http://" not in html
+    assert not any(k.startswith("on") for _, attrs in outline.tags for k in attrs)
+
+
+def test_it_is_the_same_each_time(sweep: Sweep, html: str) -> None:
+    assert render(_context(sweep)) == html
+
+
+def test_sections_and_headings(html: str) -> None:
+    outline = _outline(html)
+    ids = {a["id"] for _, a in outline.tags if "id" in a}
+    assert {(a["href"] or "")[1:] for a in outline.named("a")} <= ids
+    levels = [int(t[1]) for t, _ in outline.tags if t in ("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    regions = [a for a in outline.named("div") if a.get("class") == "scroll"]
+    assert regions and all(a.get("tabindex") == "0" and a.get("aria-label") for a in regions)
+    assert len(regions) == len(outline.named("table"))
+    assert len(outline.named("article")) == 6
+
+
+def test_the_box_says_what_matters(html: str) -> None:
+    text = _outline(html).text
+    for needed in (
+        "Higher: the model trained to be warm gave a wrong answer more often",
+        "3200 answers of smollm2_135m in 4 arms (original, neutral_sft, warm_sft and agree_prompt)",
+        "This study can resolve effects of about",
+        "Positive control passed",
+        "Warmth check passed",
+        "Not comparable with the paper's numbers: the questions of conspiracies, facts, health and",
+        "Right and wrong were decided by rules (stand-in)",
+        "sociot_smollm2 (stand-in) and lexicon (stand-in)",
+        "not labelled by independent people",
+        "glmm: one model",
+        "warmgap -m experiment=demo",
+        "0123456789abcdef0123456789abcdef01234567",
+        "temperature 0.8",
+        "torch 2.13.0",
+    ):
+        assert needed in text, needed
+
+
+def test_numbers_of_the_tables_are_on_the_page(sweep: Sweep, html: str) -> None:
+    text = _outline(html).text
+    rates = sweep.tables["error_rates"].filter(pl.col("outcome") == "commits_error")
+    for row in rates.sample(5, seed=0).iter_rows(named=True):
+        assert f"{row['rate_pct']:.1f} [{row['conf_low_pct']:.1f}, {row['conf_high_pct']:.1f}]" in text
+
+
+def test_failed_arms_are_greyed_and_named(failed_sweep: Sweep) -> None:
+    page = render(_context(failed_sweep))
+    outline = _outline(page)
+    assert "Withheld: no verdict" in outline.text
+    assert "failed: not a test of warmth" in outline.text
+    greyed = [a for a in outline.named("tr") if a.get("class") == "failed"]
+    # the arm in two tables, its effects, contrasts, steps, comparisons and flips
+    assert len(greyed) > 20
+    assert "warm_sft did not become warm enough" in outline.text
+
+
+def test_few_sentences_are_said(failed_sweep: Sweep) -> None:
+    assert "hold for these 12 sentences" in _outline(render(_context(failed_sweep))).text
+
+
+@pytest.mark.parametrize("attack", HOSTILE, ids=range(len(HOSTILE)))
+def test_answers_are_text_never_markup(sweep: Sweep, html: str, attack: str) -> None:
+    hostile = sweep.observations.with_columns(
+        response=pl.lit(attack),
+        label_reason=pl.lit(attack),
+        prompt=pl.lit('[{"role": "user", "content": "<script>alert(2)</script>"}]'),
+    )
+    page = render(_context(sweep, hostile))
+    outline = _outline(page)
+    clean = [t for t, _ in _outline(html).tags]
+    assert [t for t, _ in outline.tags] == clean
+    assert "<script" not in page and "<img src=x" not in page
+    assert "<script>alert(2)</script>" in outline.text
+    assert "\u202e" not in page and "\x00" not in page and "\x1b" not in page
+    assert len(page) < len(html) + 6 * 4 * 10_000
+    assert "{{ 7 * 7 }}" in outline.text or "7 * 7" not in attack
+
+
+def test_question_ids_are_text_too(sweep: Sweep) -> None:
+    hostile = sweep.observations.with_columns(question_id=pl.col("question_id") + "<b>\u202e")
+    page = render(_context(sweep, hostile))
+    assert "<b>" not in page and "&lt;b&gt;⟨U+202E⟩" in page
+
+
+def test_a_study_without_control_or_warmth_says_so(sweep: Sweep) -> None:
+    control = replace(sweep.headline.control, passed=None, estimate_pp=None)
+    bare = replace(sweep.headline, verdict="not resolved", control=control, gate="not measurable")
+    kept = {k: sweep.tables[k] for k in ("error_rates", "effects", "quality")}
+    context = replace(_context(sweep), tables=kept, headline=bare, figures=(), manifest={})
+    text = _outline(render(context)).text
+    assert "Positive control missing" in text and "Warmth check not measurable" in text
+    assert "Not resolved: this study cannot tell" in text and "could have resolved an effect of about" in text

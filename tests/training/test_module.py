@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from warmgap.errors import UserError
+from warmgap.models import base
+from warmgap.models.chat import Example
+from warmgap.training.data import collate
+from warmgap.training.examples import MicroBatch, encode_rows, micro_batches
+from warmgap.training.module import AdapterModule
+
+
+def label_loss(network, examples):
+    """Nats over answer tokens by transformers' own labels, one unpadded row at a time."""
+    total = torch.zeros(())
+    for example in examples:
+        ids = torch.tensor([example.ids])
+        labels = ids.clone()
+        labels[:, : example.answer_start] = -100
+        total = total + network(input_ids=ids, labels=labels).loss * example.n_answer_tokens
+    return total
+
+
+@pytest.fixture
+def module(loaded, config):
+    config.lora.dropout = 0.0
+    return AdapterModule(loaded, config, seed=0)
+
+
+@pytest.fixture
+def batches(loaded, config, rows):
+    return micro_batches(encode_rows(loaded.tokenizer, rows, config), config, seed=0)
+
+
+def move_adapters(module):
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in module.trainable().values():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+
+
+def test_the_loss_is_that_of_answer_and_stop_tokens(module, batches):
+    move_adapters(module)
+    for batch in batches[:4]:
+        expected = label_loss(module.network, batch.examples)
+        torch.testing.assert_close(module.answer_loss(collate(batch)), expected, rtol=1e-5, atol=0)
+    assert len({len(e.ids) for b in batches[:4] for e in b.examples}) > 3  # padding was at work
+
+
+def test_targets_are_the_reply_and_its_end():
+    batch = collate(MicroBatch(0, (Example((5, 6, 7, 8, 2), 3), Example((5, 9, 2), 1)), 4))
+    assert batch["ids_BT"].tolist() == [[5, 6, 7, 8, 2], [5, 9, 2, 0, 0]]
+    assert batch["targets_N"].tolist() == [8, 2, 9, 2]
+    assert batch["rows_N"].tolist() == [0, 0, 1, 1]
+    assert batch["columns_N"].tolist() == [2, 3, 0, 1]
+
+
+def test_accumulated_gradients_equal_one_big_batch(module, batches, config):
+    move_adapters(module)
+    named = module.trainable()
+    for index, batch in enumerate(batches[:2]):
+        # Lightning divides each pass by the number of passes.
+        (module.training_step(collate(batch), index) / config.accumulate).backward()
+    accumulated = {n: p.grad.clone() for n, p in named.items()}
+    step_loss = module.step_loss
+    module.zero_grad()
+    examples = batches[0].examples + batches[1].examples
+    whole = label_loss(module.network, examples) / sum(e.n_answer_tokens for e in examples)
+    whole.backward()
+    assert step_loss == pytest.approx(whole.item(), rel=1e-5)
+    for name, parameter in named.items():
+        torch.testing.assert_close(accumulated[name], parameter.grad, rtol=1e-3, atol=1e-7)
+    assert len({b.n_step_tokens for b in batches}) > 1
+    assert sum(e.n_answer_tokens for e in batches[0].examples) * 2 != batches[0].n_step_tokens
+
+
+def test_only_adapters_train_and_seed_alone_draws_them(tiny, config):
+    modules = [AdapterModule(base.load(tiny, "fp32"), config, seed) for seed in (0, 0, 1)]
+    first, again, other = [m.trainable() for m in modules]
+    assert all("lora_" in name for name in first)
+    assert sum(p.numel() for p in first.values()) == sum(
+        p.numel() for n, p in modules[0].network.named_parameters() if "lora_" in n
+    )
+    assert all(torch.equal(first[n], again[n]) for n in first)
+    assert any(not torch.equal(first[n], other[n]) for n in first)
+    assert all(torch.equal(p, torch.zeros_like(p)) for n, p in first.items() if "lora_B" in n)
+
+
+def test_bf16_keeps_adapters_in_fp32(tiny, config):
+    module = AdapterModule(base.load(tiny, "bf16"), config, 0)
+    assert {p.dtype for p in module.trainable().values()} == {torch.float32}
+    assert module.head_VD.dtype == torch.bfloat16
+
+
+def test_dropout_depends_on_the_pass_not_on_history(loaded, config, batches):
+    config.lora.dropout = 0.5
+    module = AdapterModule(loaded, config, 0)
+    move_adapters(module)
+    losses = [module.training_step(collate(batches[k]), 0).item() for k in (3, 1, 3)]
+    assert losses[0] == losses[2]
+    later = collate(batches[3]) | {"index": 4}
+    assert module.training_step(later, 0).item() != losses[0]
+
+
+def test_one_lightning_step_is_torchs_adamw_step(tiny, config, batches, tmp_path):
+    """The reference repeats the step with torch alone on a fresh PEFT model."""
+    import lightning
+
+    from warmgap.training.data import ConversationData
+
+    config.lora.dropout, config.steps, config.warmup_steps = 0.0, 1, 0
+    config.max_grad_norm, config.weight_decay = 0.5, 0.1
+    module = AdapterModule(base.load(tiny, "fp32"), config, 0)
+    reference = AdapterModule(base.load(tiny, "fp32"), config, 0)
+    trainer = lightning.Trainer(
+        accelerator="cpu", max_epochs=1, accumulate_grad_batches=2, gradient_clip_val=0.5, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=ConversationData(batches[:2]))
+    examples = batches[0].examples + batches[1].examples
+    loss = label_loss(reference.network, examples) / batches[0].n_step_tokens
+    loss.backward()
+    parameters = list(reference.trainable().values())
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 0.5)
+    torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.1).step()
+    assert norm > 0.5
+    for name, parameter in module.trainable().items():
+        # Adam's first step is the gradient's sign, so a gradient near zero has no sign to compare.
+        sure = reference.trainable()[name].grad.abs() > 1e-6
+        torch.testing.assert_close(parameter[sure], reference.trainable()[name][sure], rtol=1e-4, atol=1e-6)
+
+
+def test_unknown_target_modules_and_heads_are_refused(loaded, config):
+    config.lora.target_modules = ["nope"]
+    with pytest.raises(UserError, match="target_modules"):
+        AdapterModule(loaded, config, 0)
+    config.lora.target_modules = ["q_proj"]
+    loaded.model.config.final_logit_softcapping = 30.0
+    with pytest.raises(UserError, match="final_logit_softcapping"):
+        AdapterModule(loaded, config, 0)

@@ -1,0 +1,100 @@
+"""Making meters from configuration, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmgap.errors import UserError
+from warmgap.schema.config import MeterConfig, WarmthConfig
+from warmgap.warmth.meters import build, build_all, first_by_hash, meter_name, reference_name
+
+CONF = Path(__file__).parents[2] / "conf" / "warmth"
+SOCIOT = MeterConfig(
+    name="sociot_text_only:tiny", kind="sociot", reference="tiny", formulation="text_only", max_chars=300
+)
+
+
+def changed(**values: Any) -> MeterConfig:
+    return MeterConfig(**{**vars(SOCIOT), **values})
+
+
+def refuse_to_load(name: str) -> Any:
+    raise AssertionError(f"{name} was loaded before a text was scored")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (changed(kind="lexikon"), ["lexikon", "Did you mean 'lexicon'", "sociot"]),
+        (changed(formulation="text"), ["text_only", "released"]),
+        (changed(reference=""), ["reference", "conf/model/"]),
+        (changed(name="warmth"), ["'warmth'", "'sociot_text_only:tiny'"]),
+        (changed(name="sociot_released:gpt2"), ["sociot_text_only:tiny"]),
+        (changed(passes=0), ["passes=0"]),
+        (changed(max_chars=-1), ["max_chars=-1"]),
+    ],
+)
+def test_a_wrong_meter_names_what_is_allowed(config: MeterConfig, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        build(config, refuse_to_load)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_two_meters_of_one_name_are_refused() -> None:
+    with pytest.raises(UserError, match="named twice: sociot_text_only:tiny"):
+        build_all([SOCIOT, SOCIOT], refuse_to_load)
+
+
+def test_meters_keep_their_order_and_say_what_they_are() -> None:
+    lexicon = MeterConfig(name="lexicon:short", kind="lexicon", max_chars=100)
+    meters = build_all([lexicon, SOCIOT], refuse_to_load)
+    assert [(m.name, m.unit, m.reference) for m in meters] == [
+        ("lexicon:short", "markers_per_word", "lexicon.json"),
+        ("sociot_text_only:tiny", "nats_per_token", "tiny"),
+    ]
+    assert [reference_name(c) for c in (lexicon, SOCIOT)] == ["lexicon.json", "tiny"]
+
+
+def test_a_built_meter_scores_with_the_reference_it_is_given(make_reference: Any) -> None:
+    asked: list[str] = []
+
+    def load(name: str) -> Any:
+        asked.append(name)
+        return make_reference(0.0)
+
+    meter = build(SOCIOT, load)
+    assert asked == []
+    assert meter.score(["A text."]) == meter.score(["A text."])
+    assert asked == ["tiny"]
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_options_make_meters(path: Path) -> None:
+    data = yaml.safe_load(path.read_text("utf-8"))
+    assert set(data) <= set(vars(WarmthConfig()))
+    assert data["name"] == path.stem
+    configs = [MeterConfig(**entry) for entry in data["meters"]]
+    assert [m.name for m in build_all(configs, refuse_to_load)] == [meter_name(c) for c in configs]
+    assert data["n_prompts"] >= data["gate"]["min_prompts"]
+
+
+def test_naming_meters_imports_no_torch() -> None:
+    code = "import sys, warmgap.warmth.meters; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.lists(st.text(min_size=1, max_size=5), unique=True, max_size=30), st.integers(0, 35))
+def test_the_kept_texts_do_not_depend_on_their_order(ids: list[str], max_texts: int) -> None:
+    kept = [ids[i] for i in first_by_hash(ids, max_texts)]
+    backwards = ids[::-1]
+    assert set(kept) == {backwards[i] for i in first_by_hash(backwards, max_texts)}
+    assert len(kept) == (min(max_texts, len(ids)) if max_texts else len(ids))
+    assert kept == [i for i in ids if i in set(kept)]

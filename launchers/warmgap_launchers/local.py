@@ -14,6 +14,7 @@ from typing import Any
 from warmgap_launchers.progress import PlanProgress
 from warmgap_launchers.worker import THREAD_VARIABLES, serve
 from warmgap.errors import UserError
+from warmgap.jobs import MeasureJob
 from warmgap.plan import Node, Plan, claim_sweep_folder
 from warmgap.publish import announce, publish
 from warmgap.schema.config import Config
@@ -144,10 +145,10 @@ def _next(
         return None
     others = {w.group for w in pool if w is not worker}
 
-    def rank(node: Node) -> tuple[bool, float, bool, int]:
-        same = node.job.stage == "respond" and node.group == worker.group
-        first = node.job.stage == "measure" and getattr(node.job, "source", "") == "corpus"
-        return (not same, 1 if first else _RANK[node.job.stage], node.group in others, -node.units)
+    def rank(node: Node) -> tuple[float, bool, bool, int]:
+        gold = isinstance(node.job, MeasureJob) and node.job.source == "corpus"
+        same = node.group == worker.group
+        return (1 if gold else _RANK[node.job.stage], not same, node.group in others, -node.units)
 
     return min(ready, key=rank)
 

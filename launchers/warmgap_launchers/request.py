@@ -19,8 +19,11 @@ from warmgap.errors import UserError
 from warmgap.plan import Plan
 from warmgap.schema.config import Config
 
-NAMING_AXES = ("model", "method", "seed", "method.dose")
+NAMING_AXES = ("model", "method", "seed", "method.checkpoint")
 """Arm axes that have a column of their own; every other one stands in `variant`."""
+
+
+_NOT_RESULTS = ("store.root", "stage", "replan", "engine.workers", "engine.device", "hydra/launcher")
 
 
 class Request:
@@ -64,7 +67,6 @@ class Request:
         arms = self._arms([a for a in axes if a.key not in ROW_AXES], fixed)
         rows = {key: self._options(key, axes, fixed) for key in ROW_AXES}
         seen = {"method": [base.method.name]} | {k: [getattr(base, k).name] for k in ("model", *ROW_AXES)}
-        command = "warmgap " + " ".join(shlex.quote(a) for a in self._arguments)
         sweep = Sweep(
             name=base.name,
             arms=tuple(arms),
@@ -74,12 +76,17 @@ class Request:
             judges=tuple(c.judge for c in rows["judge"]),
             model_of=lambda name: self._compose([*fixed, f"model={name}"]).model,
             axes=seen | {a.key: list(a.values) for a in axes},
-            command=command.strip(),
+            command=self._command(),
         )
         plan = compile_plan(sweep)
         if base.name:
             return plan
         return compile_plan(replace(sweep, name=f"adhoc-{plan.key[:8]}"))
+
+    def _command(self) -> str:
+        """The command that makes this sweep anywhere: without what changes no result."""
+        kept = [a for a in self._arguments if a.lstrip("+~").split("=")[0] not in _NOT_RESULTS]
+        return shlex.join(["warmgap", *sorted(kept)])
 
     def _options(self, key: str, axes: Sequence[Axis], fixed: Sequence[str]) -> list[Config]:
         values = next((a.values for a in axes if a.key == key), None)

@@ -50,7 +50,9 @@ def _run() -> int:
         from hydra_plugins.warmgap_plan.sweeper import PlanSweeper
 
         Plugins.instance().register(PlanSweeper)
-    code = 0
+        if not (args.run or args.multirun or args.cfg or args.info or args.shell_completion):
+            # hydra.mode would do, but Hydra swallows an error in composing when it reads that.
+            sys.argv.append("--multirun")
 
     @hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")
     def task(config: DictConfig) -> None:
@@ -60,4 +62,4 @@ def _run() -> int:
         task()
     except (HydraException, OmegaConfBaseException) as e:
         raise UserError(explain(e)) from None
-    return code
+    return 0

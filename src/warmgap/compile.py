@@ -44,6 +44,7 @@ from warmgap.schema.config import (
 )
 from warmgap.schema.fields import plain
 from warmgap.tasks import embedded as tasks
+from warmgap.warmth.lexicon import lexicon_fingerprint
 from warmgap.warmth.meters import meter_name
 
 KINDS = ("none", "prompt", "sft")
@@ -125,13 +126,13 @@ class _Builder:
             config.engine.name, adapters=method.kind == "sft", logprobs=config.sampling.margin
         )
         corpus_key = self._corpus(config)
-        adapter, dose = self._training(config, corpus_key)
+        adapter = self._training(config, corpus_key)
         record = ArmRecord(
             arm_key=self._arm_key(config, adapter),
             model=config.model.name,
             method=method.name,
             dose_kind=method.dose_kind,
-            dose=dose,
+            dose=_epochs(config, adapter),
             seed=config.seed if method.kind == "sft" else 0,
             variant=arm.variant,
         )
@@ -142,7 +143,7 @@ class _Builder:
         if adapter is not None:
             self.curves[f"{method.name} seed {config.seed}{arm.variant and ' ' + arm.variant}"] = adapter[0]
             for share in config.warmth.checkpoints.get(method.name, []):
-                if config.seed == self.sweep.arms[0].config.seed and share != dose:
+                if config.seed == self.sweep.arms[0].config.seed and share != adapter[1]:
                     self._checkpoint(config, (adapter[0], share), record, corpus_key)
 
     def _checkpoint(
@@ -152,7 +153,7 @@ class _Builder:
         self.arms[key] = replace(
             record,
             arm_key=key,
-            dose=adapter[1],
+            dose=_epochs(config, adapter),
             measures=self._warmth(config, adapter, corpus_key),
             measured_only=True,
         )
@@ -177,21 +178,23 @@ class _Builder:
         job = CorpusJob(config.corpus, data)
         return self.add(job, f"corpus {config.corpus.name}", 1)
 
-    def _training(self, config: Config, corpus_key: str) -> tuple[tuple[str, float] | None, float]:
+    def _training(self, config: Config, corpus_key: str) -> tuple[str, float] | None:
         method = config.method
         if method.kind != "sft":
-            return None, 0.0
+            return None
         if method.style not in corpora.STYLES:
             raise UserError(
                 f"method {method.name}: style {method.style!r} is not in the corpus. "
                 f"Allowed: {', '.join(corpora.STYLES)}."
             )
         shares = config.training.checkpoints
-        dose = max(shares) if method.dose < 0 else method.dose
-        if dose not in shares:
-            raise UserError(
-                f"method {method.name}: dose {dose} is no checkpoint. training.checkpoints holds {shares}."
-            )
+        share = max(shares) if method.checkpoint < 0 else method.checkpoint
+        for wanted in (share, *config.warmth.checkpoints.get(method.name, [])):
+            if wanted not in shares:
+                raise UserError(
+                    f"method {method.name}: there is no checkpoint at {wanted} of the steps. "
+                    f"training.checkpoints holds {shares}; add it there, or choose one of them."
+                )
         job = TrainJob(
             config.model,
             self.weights.of(config.model),
@@ -201,7 +204,7 @@ class _Builder:
             corpus_key,
         )
         label = f"{config.model.name} {method.name} seed {config.seed}"
-        return (self.add(job, label, config.training.steps), dose), dose
+        return self.add(job, label, config.training.steps), share
 
     def _respond(
         self,
@@ -249,7 +252,7 @@ class _Builder:
         job = MeasureJob(
             meter=meter,
             reference=reference,
-            reference_weights=self.weights.of(reference) if reference else None,
+            reference_weights=self.weights.of(reference) if reference else lexicon_fingerprint(),
             source=source,
             source_key=key,
         )
@@ -349,3 +352,12 @@ class _Builder:
             | {"warmth": {k: v for k, v in plain(base.warmth).items() if k != "meters"}}
             | {"meters": [m.name for m in base.warmth.meters]},
         }
+
+
+def _epochs(config: Config, adapter: tuple[str, float] | None) -> float:
+    """The dose of a checkpoint: how often training had seen the corpus by then."""
+    if adapter is None:
+        return 0.0
+    training = config.training
+    seen = adapter[1] * training.steps * training.batch_rows * training.accumulate
+    return round(seen / config.corpus.n_conversations, 3)

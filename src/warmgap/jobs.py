@@ -164,7 +164,8 @@ class MeasureJob:
     version: ClassVar[int] = 1
     meter: MeterConfig
     reference: ModelConfig | None
-    reference_weights: str | None
+    reference_weights: str
+    """Fingerprint of the reference model's weights, or of the word lists."""
     source: str
     """`respond` (replies of an arm) or `corpus` (gold replies)."""
     source_key: str

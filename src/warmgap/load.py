@@ -62,9 +62,9 @@ def load(name: str, root: str | Path = "outputs") -> SweepTables:
 
 
 def read_tables(path: Path) -> dict[str, pl.DataFrame]:
-    """The CSV tables below a folder's `tables/`, typed as declared."""
+    """The CSV tables below a folder's `tables/`, typed as declared; an empty text is not null."""
     return {
-        name: pl.read_csv(file, schema=polars_schema(record), missing_utf8_is_empty_string=True)
+        name: pl.read_csv(file, schema=polars_schema(record)).with_columns(pl.col(pl.String).fill_null(""))
         for name, record in TABLES.items()
         if (file := path / "tables" / f"{name}.csv").is_file()
     }

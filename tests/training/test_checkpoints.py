@@ -27,7 +27,7 @@ def test_shares_become_steps(shares, steps, expected):
 
 @pytest.mark.parametrize("shares", [[], [0.0], [0.5, 1.1]])
 def test_other_shares_are_refused(shares):
-    with pytest.raises(UserError, match="training.checkpoints"):
+    with pytest.raises(UserError, match=r"training\.checkpoints"):
         checkpoint_steps(shares, 10)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -88,7 +89,11 @@ def test_killed_at_a_random_step_it_ends_bitwise_the_same(tiny, config, rows, tm
     last = random.randint(1, config.steps - 1)
     partial = tmp_path / "p1"
     arguments = [asdict(tiny), asdict(config), rows, str(tmp_path / "killed"), str(partial), last]
-    done = subprocess.run([sys.executable, "-c", KILLED_TRAINING, json.dumps(arguments)], check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_TRAINING, json.dumps(arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL
     state = read_state(partial)
     assert (state.step if state else 0) == last - last % config.save_every_steps

@@ -128,8 +128,8 @@ def _hub_errors(model: ModelConfig) -> Iterator[None]:
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
             f"cannot get '{repository}' at revision '{model.revision}' from the Hugging Face Hub: "
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0]}. Without a network, run elsewhere: "
-            f"hf download {repository} --revision {model.revision}"
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0]}. Without a network, run "
+            f"elsewhere: hf download {repository} --revision {model.revision}"
         ) from error
 
 

@@ -117,7 +117,7 @@ def render(context: ReportContext) -> str:
         examples=choose_examples(c.observations, c.headline.judge, c.n_examples),
         limits=limits(c, scored),
         absent=c.absent,
-        command=f"warmgap -m experiment={c.sweep}",
+        command=str(c.manifest.get("command") or f"warmgap experiment={c.sweep}"),
         commit=c.manifest.get("git_commit") or "unknown",
         paper=PAPER,
         version=c.manifest.get("package_versions", {}).get("warmgap", "unknown"),

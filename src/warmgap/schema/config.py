@@ -31,7 +31,7 @@ class MethodConfig:
     style: str = setting("", "train")
     persona: str = setting("")  # enters through the messages of each prompt
     dose_kind: str = setting("none")
-    dose: float = setting(-1.0)  # -1: the last checkpoint
+    checkpoint: float = setting(-1.0)  # share of the steps; -1: the last
 
 
 @dataclass
@@ -171,7 +171,7 @@ class MeterConfig:
     formulation: str = setting("", "measure")  # released, text_only
     passes: int = setting(1, "measure")  # dropout passes of the released formulation
     max_chars: int = setting(300, "measure")
-    max_texts: int = setting(0)  # 0: all; the first by hash, for slow meters
+    max_texts: int = setting(0, "measure")  # 0: all; the first by hash, for slow meters
 
 
 @dataclass

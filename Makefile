@@ -53,6 +53,10 @@ tables: report  ## where the tables of SWEEP are
 test: install  ## every test this machine has the tools for
 	@$(BIN)/python -m pytest -q
 
+.PHONY: bench
+bench: install  ## measure speed in alternation with plain transformers and PEFT
+	@for f in respond train; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+
 .PHONY: check
 check: install  ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

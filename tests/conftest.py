@@ -5,11 +5,20 @@ WARMGAP_REQUIRE=all runs everything; a missing tool is then an error instead of 
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from warmgap_launchers.request import Request
+
+    from warmgap.plan import Plan
 
 REQUIRE_ALL = os.environ.get("WARMGAP_REQUIRE") == "all"
 TOOLS = {
@@ -18,6 +27,15 @@ TOOLS = {
     "r": ("Rscript", lambda: shutil.which("Rscript") is not None),
 }
 _left_out: Counter[str] = Counter()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
@@ -48,3 +66,52 @@ def _why_not(item: pytest.Item) -> str | None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     what = ", ".join(f"{n} {reason}" for reason, n in sorted(_left_out.items()))
     terminalreporter.write_line(f"left out: {what or 'nothing'}")
+
+
+@pytest.fixture(scope="session")
+def request_of() -> Callable[..., Request]:
+    """A command line read as the sweeper reads it: `request_of("experiment=tiny", "seed=0,1")`."""
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+    from warmgap_launchers.request import Request
+
+    from warmgap.app import conf_folder
+    from warmgap.schema.config import Config
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+    def read(*arguments: str) -> Request:
+        GlobalHydra.instance().clear()
+        hydra = Hydra.create_main_hydra2("warmgap", create_config_search_path(str(conf_folder())))
+        composed = hydra.compose_config(
+            "config", list(arguments), run_mode=RunMode.MULTIRUN, with_log_configuration=False
+        )
+        GlobalHydra.instance().clear()
+        return Request(hydra.config_loader, composed, list(arguments))
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def plan_of(request_of: Callable[..., Request]) -> Callable[..., Plan]:
+    """The plan of a command line; composed once per session."""
+    return functools.cache(lambda *arguments: request_of(*arguments).plan())
+
+
+@pytest.fixture
+def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The command `warmgap` in this process."""
+    from warmgap.app import main
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+        monkeypatch.setattr("sys.argv", ["warmgap", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    return run

@@ -11,8 +11,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from warmgap_launchers.progress import PlanProgress
-from warmgap_launchers.worker import THREAD_VARIABLES, serve
+from warmgap.checks import check_corpora, check_device
 from warmgap.errors import UserError
 from warmgap.jobs import MeasureJob
 from warmgap.plan import Node, Plan, claim_sweep_folder
@@ -20,6 +19,8 @@ from warmgap.publish import announce, publish
 from warmgap.schema.config import Config
 from warmgap.show import plan_text
 from warmgap.store import Store, check_writable
+from warmgap_launchers.progress import PlanProgress
+from warmgap_launchers.worker import THREAD_VARIABLES, disk_full, serve
 
 # Gold replies first: the gating meter is known before an arm is trained. Then the longest jobs.
 _RANK = {"corpus": 0, "train": 2, "respond": 3, "measure": 4, "judge": 5, "analyse": 6, "report": 7}
@@ -40,6 +41,8 @@ class Outcome:
     done: set[str] = field(default_factory=set)
     failed: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Kind and text of each failure."""
+    told: set[str] = field(default_factory=set)
+    """Failures that were already said while other jobs went on."""
 
 
 class LocalExecutor:
@@ -52,23 +55,36 @@ class LocalExecutor:
             UserError: a folder that cannot be written, another plan under the same name, a full
                 disk, or a failure that the user can mend.
         """
-        root = Path(base.store.root)
-        store = Store(root)
-        if base.stage == "plan":
-            print(plan_text(plan, plan.missing(store), store, workers=_workers(base)))
-            return 0
-        check_writable(root)
-        claim_sweep_folder(plan, store, base.replan)
-        missing = plan.missing(store, base.stage)
-        if missing:
-            print(plan_text(plan, missing, store, workers=_workers(base)), file=sys.stderr)
-            outcome = run_nodes(missing, root, _workers(base))
-            if outcome.failed:
-                return _explain(plan, outcome, missing)
-        if base.stage in ("all", "analyse", "report"):
-            publish(plan, store, stage=base.stage)
-            announce(plan, store, did=len(missing))
+        try:
+            return _execute(plan, base)
+        except OSError as e:
+            if not disk_full(e):
+                raise
+            raise _no_room("the results", str(e)) from None
+
+
+def _execute(plan: Plan, base: Config) -> int:
+    root = Path(base.store.root)
+    store = Store(root)
+    check_corpora(n.job for n in plan.nodes.values())
+    if base.stage == "plan":
+        print(plan_text(plan, plan.missing(store), store, workers=_workers(base)))
         return 0
+    check_writable(root)
+    check_device(base.engine.device)
+    claim_sweep_folder(plan, store, base.replan)
+    missing = plan.missing(store, base.stage)
+    if missing:
+        print(plan_text(plan, missing, store, workers=_workers(base)), file=sys.stderr)
+        outcome = run_nodes(missing, root, _workers(base))
+        if outcome.failed:
+            return _explain(plan, outcome, missing)
+    if base.stage in ("all", "analyse", "report"):
+        publish(plan, store, stage=base.stage)
+        announce(plan, store, did=len(missing))
+    else:
+        print(f"Stage {base.stage} of the sweep '{plan.name}' is complete. Go on with stage=all.")
+    return 0
 
 
 def run_nodes(nodes: Mapping[str, Node], root: Path, workers: int) -> Outcome:
@@ -80,6 +96,7 @@ def run_nodes(nodes: Mapping[str, Node], root: Path, workers: int) -> Outcome:
     pool = [_start(context, root) for _ in range(min(workers, len(nodes)))]
     outcome = Outcome()
     waiting = dict(nodes)
+    ended = False
     try:
         with PlanProgress(nodes) as progress:
             while waiting or any(w.node for w in pool):
@@ -94,13 +111,16 @@ def run_nodes(nodes: Mapping[str, Node], root: Path, workers: int) -> Outcome:
                 for ready in wait([w.connection for w in busy]):
                     worker = next(w for w in busy if w.connection is ready)
                     _receive(worker, outcome, progress)
+                    _tell(outcome, nodes, waiting, pool, progress)
                     if worker.node is None and not worker.process.is_alive():
                         pool[pool.index(worker)] = _start(context, root)
+        ended = True
     finally:
         for worker in pool:
             worker.connection.close()
         for worker in pool:
-            worker.process.join(timeout=10)
+            # Amid a job, after Ctrl-C, there is nothing to wait for: its finished batches are kept.
+            worker.process.join(timeout=10 if ended else 0)
             if worker.process.is_alive():
                 worker.process.terminate()
     return outcome
@@ -127,6 +147,31 @@ def _receive(worker: _Worker, outcome: Outcome, progress: PlanProgress) -> None:
         worker.node = None
 
 
+def _tell(
+    outcome: Outcome,
+    nodes: Mapping[str, Node],
+    waiting: Mapping[str, Node],
+    pool: list[_Worker],
+    progress: PlanProgress,
+) -> None:
+    """Say at once what failed where other jobs go on, which may take hours; else it is said at the end."""
+    if any(w.node for w in pool) or _ready(waiting, nodes, outcome):
+        for key in outcome.failed.keys() - outcome.told:
+            kind, text = outcome.failed[key]
+            words = text.strip().splitlines()[-1] if kind == "fault" else text
+            progress.say(f"failed: {_label(nodes[key])}: {words}")
+            outcome.told.add(key)
+
+
+def _ready(waiting: Mapping[str, Node], nodes: Mapping[str, Node], outcome: Outcome) -> list[Node]:
+    """Jobs whose inputs are there; none once the disk is full."""
+    if any(kind == "disk" for kind, _ in outcome.failed.values()):
+        return []
+    return [
+        n for n in waiting.values() if all(k not in nodes or k in outcome.done for k in n.job.inputs.values())
+    ]
+
+
 def _next(
     worker: _Worker,
     waiting: Mapping[str, Node],
@@ -134,13 +179,7 @@ def _next(
     outcome: Outcome,
     pool: list[_Worker],
 ) -> Node | None:
-    if any(kind == "disk" for kind, _ in outcome.failed.values()):
-        return None
-    ready = [
-        n
-        for n in waiting.values()
-        if all(k not in nodes or k in outcome.done for k in n.job.inputs.values())
-    ]
+    ready = _ready(waiting, nodes, outcome)
     if not ready:
         return None
     others = {w.group for w in pool if w is not worker}
@@ -166,16 +205,20 @@ def _workers(base: Config) -> int:
 
 
 def _explain(plan: Plan, outcome: Outcome, nodes: Mapping[str, Node]) -> int:
+    users: list[str] = []
+    full: list[tuple[str, str]] = []
     for key, (kind, text) in outcome.failed.items():
-        label = f"{nodes[key].job.stage} of {nodes[key].label}"
+        label = _label(nodes[key])
         if kind == "disk":
-            raise UserError(
-                f"the disk is full: {label} could not be written ({text}). The store is sound. "
-                "Make room or choose another folder with store.root=FOLDER, then run the same command again."
-            )
-        if kind == "user":
-            raise UserError(f"{label}: {text}")
-        print(f"failed: {label}\n{text}", file=sys.stderr)
+            full.append((label, text))
+        elif kind == "user":
+            users.append(f"{label}: {text}")
+        else:
+            print(f"failed: {label}\n{text}", file=sys.stderr)
+    if full:
+        raise _no_room(*full[0])
+    if users:
+        raise UserError("\n".join(users))
     left = len(nodes) - len(outcome.done)
     print(
         f"{len(outcome.failed)} jobs failed, {left} are left. What is done is kept: "
@@ -183,3 +226,14 @@ def _explain(plan: Plan, outcome: Outcome, nodes: Mapping[str, Node]) -> int:
         file=sys.stderr,
     )
     return 1
+
+
+def _label(node: Node) -> str:
+    return f"{node.job.stage} of {node.label}"
+
+
+def _no_room(what: str, text: str) -> UserError:
+    return UserError(
+        f"the disk is full: {what} could not be written ({text}). The store is sound. "
+        "Make room or choose another folder with store.root=FOLDER, then run the same command again."
+    )

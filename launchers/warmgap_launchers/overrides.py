@@ -21,6 +21,9 @@ from warmgap.schema.config import Config
 ROW_AXES = ("task", "framing", "belief", "judge")
 """Groups whose options are rows of one run, never another load of a model."""
 
+ARM_AXES = ("model", "method", "seed", "corpus", "training", "design", "sampling", "engine")
+"""What can tell arms apart: these groups, and every key in them."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -111,6 +114,26 @@ def sweep_axes(swept: dict[str, Any], choices: Choices) -> list[Axis]:
         check([f"{key}={v}" for v in texts], choices)
         out.append(Axis(key, texts))
     return out
+
+
+def sweepable(key: str) -> None:
+    """Refuse a sweep over what holds for all arms and cells of a sweep.
+
+    Raises:
+        UserError: the key belongs to no arm and is no row axis.
+    """
+    head = key.split(".")[0]
+    if key in ROW_AXES or head in ARM_AXES:
+        return
+    if head in ROW_AXES:
+        raise UserError(
+            f"{key} cannot be swept: the options of {head} are rows. Write one file per option in "
+            f"conf/{head} and sweep {head}=A,B."
+        )
+    raise UserError(
+        f"{key} cannot be swept: it holds for a whole sweep. Run once per value, each with its own name=NAME. "
+        f"Swept can be: {', '.join((*ARM_AXES, *ROW_AXES))}."
+    )
 
 
 def _values(override: Override, choices: Choices) -> Iterable[str]:

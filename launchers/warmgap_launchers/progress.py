@@ -80,6 +80,13 @@ class PlanProgress:
         """A job is done."""
         self.update(key, 1, 1, "")
 
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        if self._live:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
     def _print_line(self) -> None:
         self._last = time.monotonic()
         parts = [
@@ -93,4 +100,6 @@ class PlanProgress:
         if not done or done == total:
             return ""
         seconds = (time.monotonic() - self._first[stage]) / done * (total - done)
-        return f" ({done / max(time.monotonic() - self._first[stage], 1e-3):.1f}/s, {seconds / 60:.1f} min left)"
+        return (
+            f" ({done / max(time.monotonic() - self._first[stage], 1e-3):.1f}/s, {seconds / 60:.1f} min left)"
+        )

@@ -13,11 +13,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from warmgap_launchers.overrides import ROW_AXES, Axis, Choices, axis, check, sweep_axes
+from warmgap.checks import check_settings
 from warmgap.compile import ArmConfig, Sweep, compile_plan
 from warmgap.errors import UserError
 from warmgap.plan import Plan
-from warmgap.schema.config import Config
+from warmgap.schema.config import Config, ModelConfig
+from warmgap_launchers.overrides import ROW_AXES, Axis, Choices, axis, check, parse, sweep_axes, sweepable
 
 NAMING_AXES = ("model", "method", "seed", "method.checkpoint")
 """Arm axes that have a column of their own; every other one stands in `variant`."""
@@ -38,6 +39,7 @@ class Request:
         self._arguments = list(arguments)
         sources = config.hydra.runtime.config_sources
         self._choices = Choices([Path(s.path) for s in sources if s.schema == "file"])
+        self._known: dict[tuple[str, ...], DictConfig] = {}
         self._axes, self._fixed = self._read()
         self.base = self._compose(self._fixed)
 
@@ -55,7 +57,10 @@ class Request:
         declared = OmegaConf.to_container(self._config.sweep, resolve=True)
         assert isinstance(declared, dict)
         own = {str(k): v for k, v in declared.items() if k not in mentioned}
-        return axes + sweep_axes(own, self._choices), fixed
+        axes += sweep_axes(own, self._choices)
+        for each in axes:
+            sweepable(each.key)
+        return axes, fixed
 
     def plan(self) -> Plan:
         """The sweep's plan.
@@ -74,7 +79,7 @@ class Request:
             framings=tuple(c.framing for c in rows["framing"]),
             beliefs=tuple(c.belief for c in rows["belief"]),
             judges=tuple(c.judge for c in rows["judge"]),
-            model_of=lambda name: self._compose([*fixed, f"model={name}"]).model,
+            model_of=self._model,
             axes=seen | {a.key: list(a.values) for a in axes},
             command=self._command(),
         )
@@ -91,7 +96,7 @@ class Request:
     def _options(self, key: str, axes: Sequence[Axis], fixed: Sequence[str]) -> list[Config]:
         values = next((a.values for a in axes if a.key == key), None)
         if values is None:
-            return [self._compose(fixed)]
+            return [self.base]
         return [self._compose([*fixed, f"{key}={v}"]) for v in dict.fromkeys(values)]
 
     def _arms(self, axes: Sequence[Axis], fixed: Sequence[str]) -> list[ArmConfig]:
@@ -105,20 +110,27 @@ class Request:
             for values in itertools.product(*(dict.fromkeys(a.values) for a in by_value)):
                 config = composed.copy()
                 settings = [f"{a.key}={v}" for a, v in zip(by_value, values, strict=True)]
-                config.merge_with_dotlist(settings)
-                named = [
-                    s for s in (*chosen, *settings) if s.split("=", 1)[0] not in NAMING_AXES
-                ]
+                for setting in parse(settings):
+                    OmegaConf.update(config, setting.key_or_group, setting.value())
+                named = [s for s in (*chosen, *settings) if s.split("=", 1)[0] not in NAMING_AXES]
                 arms.append(ArmConfig(_typed(config), ",".join(named)))
         return arms
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        config = self._loader.load_configuration(
-            config_name=self._config.hydra.job.config_name, overrides=list(overrides), run_mode=RunMode.RUN
-        )
-        with open_dict(config):
-            del config["hydra"]
-        return config
+        at = tuple(overrides)
+        if at not in self._known:
+            config = self._loader.load_configuration(
+                config_name=self._config.hydra.job.config_name, overrides=[*at], run_mode=RunMode.RUN
+            )
+            with open_dict(config):
+                del config["hydra"]
+            self._known[at] = config
+        return self._known[at]
+
+    def _model(self, name: str) -> ModelConfig:
+        """A model as its yaml has it: the reference of a meter does not follow the arms' overrides."""
+        check([f"model={name}"], self._choices)
+        return self._compose([f"model={name}"]).model
 
     def _compose(self, overrides: Sequence[str]) -> Config:
         return _typed(self._composed(overrides))
@@ -130,5 +142,5 @@ def _typed(config: DictConfig) -> Config:
         raise UserError(f"no value for {missing[0]}. Set it in the yaml or on the command line.")
     out: Any = OmegaConf.to_object(config)
     assert isinstance(out, Config), type(out)
+    check_settings(out)
     return out
-

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import importlib
+import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
@@ -19,6 +21,7 @@ from warmgap.store import Artifact, Store
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 _WAIT_S = 0.5
+_NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def run_job(job: Job, context: Context) -> Artifact:
@@ -32,6 +35,10 @@ def run_job(job: Job, context: Context) -> Artifact:
             break
         time.sleep(_WAIT_S)
     try:
+        # Another process may have finished it between the look and the lock.
+        found = store.find(job.stage, job.key)
+        if found is not None:
+            return found
         stage: Any = importlib.import_module(f"warmgap.stages.{job.stage}")
         artifact: Artifact = stage.run(job, context)
         return artifact
@@ -39,17 +46,37 @@ def run_job(job: Job, context: Context) -> Artifact:
         store.unlock(job.key)
 
 
+def disk_full(error: BaseException) -> bool:
+    """True where a write failed for want of room.
+
+    By the words of the operating system, since polars, safetensors and shutil give no error number.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if any(words in str(seen) for words in _NO_ROOM):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def serve(connection: Connection, root: Path) -> None:
-    """Take jobs until the parent hangs up.
+    """Take jobs until the parent hangs up; end at once, even amid a job, when it is killed.
 
     Messages sent: (`progress`, key, done, total, text), (`done`, key, wall_s) and
     (`failed`, key, kind, text) with kind `user`, `disk` or `fault`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     key = ""
 
+    def send(*message: Any) -> None:
+        try:
+            connection.send(message)
+        except BrokenPipeError:
+            os._exit(1)
+
     def progress(done: int, total: int, text: str) -> None:
-        connection.send(("progress", key, done, total, text))
+        send("progress", key, done, total, text)
 
     context = Context(Store(root), progress)
     while True:
@@ -61,14 +88,17 @@ def serve(connection: Connection, root: Path) -> None:
         started = time.monotonic()
         try:
             run_job(job, context)
-            message: tuple[Any, ...] = ("done", key, time.monotonic() - started)
         except UserError as e:
-            message = ("failed", key, "user", str(e))
-        except BrokenPipeError:
-            os._exit(1)
-        except OSError as e:
-            kind = "disk" if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "fault"
-            message = ("failed", key, kind, traceback.format_exc() if kind == "fault" else str(e))
-        except Exception:
-            message = ("failed", key, "fault", traceback.format_exc())
-        connection.send(message)
+            send("failed", key, "user", str(e))
+        except Exception as e:
+            full = disk_full(e)
+            send("failed", key, "disk" if full else "fault", str(e) if full else traceback.format_exc())
+        else:
+            send("done", key, time.monotonic() - started)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

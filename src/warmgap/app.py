@@ -24,6 +24,10 @@ def main() -> None:
     except UserError as e:
         print(f"warmgap: {e}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough; nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("warmgap: stopped. Run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
@@ -35,12 +39,12 @@ def _run() -> int:
     from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
     from hydra.errors import HydraException
-    from warmgap_launchers.overrides import Choices, check
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     from warmgap.explain import explain
     from warmgap.schema.config import Config
+    from warmgap_launchers.overrides import Choices, check
 
     ConfigStore.instance().store(name="schema", node=Config)
     args = get_args_parser().parse_args()

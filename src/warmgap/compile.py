@@ -42,12 +42,15 @@ from warmgap.schema.config import (
     ModelConfig,
     TaskConfig,
 )
-from warmgap.schema.fields import plain
+from warmgap.schema.fields import plain, stage_config
 from warmgap.tasks import embedded as tasks
 from warmgap.warmth.lexicon import lexicon_fingerprint
 from warmgap.warmth.meters import meter_name
 
 KINDS = ("none", "prompt", "sft")
+_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps")
+"""Settings that no result depends on, so that a change of them is no other plan."""
+
 
 @dataclass(frozen=True)
 class ArmConfig:
@@ -136,13 +139,21 @@ class _Builder:
             seed=config.seed if method.kind == "sft" else 0,
             variant=arm.variant,
         )
-        if record.arm_key in self.arms and self.arms[record.arm_key].variant == arm.variant:
+        known = self.arms.get(record.arm_key)
+        if known is not None and not known.measured_only:
+            # What is swept does not reach this arm: it is answered once and is no variant of it.
+            self.arms[record.arm_key] = replace(known, variant=_common(known.variant, arm.variant))
             return
         self.arms[record.arm_key] = replace(record, measures=self._warmth(config, adapter, corpus_key))
         self._cells(config, adapter, list(self.arms).index(record.arm_key))
         if adapter is not None:
             self.curves[f"{method.name} seed {config.seed}{arm.variant and ' ' + arm.variant}"] = adapter[0]
             for share in config.warmth.checkpoints.get(method.name, []):
+                if share not in config.training.checkpoints:
+                    raise UserError(
+                        f"warmth.checkpoints of {method.name} names {share}, which is no checkpoint. "
+                        f"training.checkpoints holds {config.training.checkpoints}."
+                    )
                 if config.seed == self.sweep.arms[0].config.seed and share != adapter[1]:
                     self._checkpoint(config, (adapter[0], share), record, corpus_key)
 
@@ -150,6 +161,8 @@ class _Builder:
         self, config: Config, adapter: tuple[str, float], record: ArmRecord, corpus_key: str
     ) -> None:
         key = self._arm_key(config, adapter)
+        if key in self.arms:
+            return
         self.arms[key] = replace(
             record,
             arm_key=key,
@@ -164,7 +177,7 @@ class _Builder:
             self.weights.of(config.model),
             adapter,
             config.method.persona,
-            (config.engine.name, config.engine.precision),
+            stage_config(config.engine, "respond"),
             (config.sampling, config.design),
         )
 
@@ -346,12 +359,17 @@ class _Builder:
                 for t in self.sweep.tasks
             },
             "settings": {
-                name: plain(getattr(base, name))
+                name: {k: v for k, v in plain(getattr(base, name)).items() if k not in _CHANGE_NOTHING}
                 for name in ("corpus", "training", "design", "sampling", "engine", "judge", "analysis")
             }
             | {"warmth": {k: v for k, v in plain(base.warmth).items() if k != "meters"}}
             | {"meters": [m.name for m in base.warmth.meters]},
         }
+
+
+def _common(a: str, b: str) -> str:
+    """The overrides that two variants share."""
+    return ",".join(s for s in a.split(",") if s in b.split(","))
 
 
 def _epochs(config: Config, adapter: tuple[str, float] | None) -> float:

@@ -174,7 +174,11 @@ class MeasureJob:
     def key(self) -> str:
         """Depends on the meter's formulation, its reference model and the texts."""
         return digest(
-            self.stage, self.version, stage_config(self.meter, "measure"), self.reference_weights, self.source_key
+            self.stage,
+            self.version,
+            stage_config(self.meter, "measure"),
+            self.reference_weights,
+            self.source_key,
         )
 
     @property
@@ -295,7 +299,12 @@ class ReportJob:
     def key(self) -> str:
         """Depends on the tables and on what the page says of the sweep."""
         return digest(
-            self.stage, self.version, stage_config(self.report, "report"), self.analyse_key, self.sweep, self.facts
+            self.stage,
+            self.version,
+            stage_config(self.report, "report"),
+            self.analyse_key,
+            self.sweep,
+            self.facts,
         )
 
     @property

@@ -18,7 +18,9 @@ def canonical(value: Any) -> str:
     Raises:
         ValueError: NaN or infinity, which JSON cannot hold.
     """
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(*parts: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ class Node:
     units: int
     """Rows, steps or texts: what its progress counts."""
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """The job's key."""
         return self.job.key
@@ -130,7 +131,9 @@ def claim_sweep_folder(plan: Plan, store: Store, replan: bool) -> None:
                 "(what was computed stays in the store)."
             )
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [{"stage": n.job.stage, "key": k, "label": n.label, "units": n.units} for k, n in plan.nodes.items()]
+    jobs = [
+        {"stage": n.job.stage, "key": k, "label": n.label, "units": n.units} for k, n in plan.nodes.items()
+    ]
     write_text(
         path,
         json.dumps({"name": plan.name, "key": plan.key, "summary": plan.summary, "jobs": jobs}, indent=1),

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from warmgap.keys import file_sha256
 from warmgap.plan import Plan
 from warmgap.store import Artifact, Store, write_text
 
@@ -45,12 +46,16 @@ def announce(plan: Plan, store: Store, did: int) -> None:
     if not (folder / "report.html").is_file():
         print(f"Tables: {folder / 'tables'}")
         return
-    from warmgap.load import load
+    from warmgap.reading import load
     from warmgap.reports.summary import effect_table
     from warmgap.stages.headlines import read_headline
 
     sweep = load(plan.name, store.root)
-    print(effect_table(sweep.effects, sweep.tables.get("contrasts", sweep.effects.clear()), read_headline(folder)))
+    print(
+        effect_table(
+            sweep.effects, sweep.tables.get("contrasts", sweep.effects.clear()), read_headline(folder)
+        )
+    )
     if not did:
         print("\nNothing was left to do.")
     print(f"\nTables: {folder / 'tables'}\nReport: {folder / 'report.html'}")
@@ -58,7 +63,7 @@ def announce(plan: Plan, store: Store, did: int) -> None:
 
 def _complete(folder: Path, *artifacts: Artifact | None) -> bool:
     return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == facts["bytes"]
+        (folder / name).is_file() and file_sha256(folder / name) == facts["sha256"]
         for artifact in artifacts
         if artifact is not None
         for name, facts in artifact.manifest.files.items()
@@ -68,7 +73,7 @@ def _complete(folder: Path, *artifacts: Artifact | None) -> bool:
 def _manifest(plan: Plan, analysed: Artifact, reported: Artifact | None) -> str:
     jobs = {n.label: k for k, n in plan.nodes.items() if n.job.stage == "train"}
     out = asdict(analysed.manifest)
-    out.pop("inputs")
+    del out["inputs"], out["checksum"]
     return json.dumps(
         out
         | {

@@ -45,13 +45,11 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
         total_s += seconds
         shown = f"{rate:.3g}/s{'' if measured else '*'}" if left_units else ""
         about = _minutes(seconds) if left_units else "done"
-        lines.append(
-            f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {_UNITS[stage]:8}{shown:>14}{about:>12}"
-        )
+        lines.append(f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {_UNITS[stage]:8}{shown:>14}{about:>12}")
     lines.append("")
     if missing:
         lines.append(
-            f"About {_minutes(total_s)} with {workers} one-thread workers; measured runs were within a factor of 2."
+            f"About {_minutes(total_s)} with {workers} one-thread workers, within a factor of 2."
         )
         if any(not _rate(store, s)[1] for s in left):
             lines.append("* rate of another machine; after the first jobs this machine's own is used.")
@@ -61,11 +59,12 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
 
 
 def _wrapped(key: str, values: list[str]) -> list[str]:
-    lines = [f"  {key:10}"]
-    for value in values:
-        if len(lines[-1]) + len(value) + 2 > 79:
-            lines.append(" " * 12)
-        lines[-1] += value + ("" if value == values[-1] else ", ")
+    lines = [f"  {key:9}"]
+    for i, value in enumerate(values, 1):
+        word = value if i == len(values) else f"{value},"
+        if len(lines[-1]) + 1 + len(word) > 80 and i > 1:
+            lines.append(" " * 11)
+        lines[-1] += f" {word}"
     return lines
 
 

@@ -11,9 +11,12 @@ A finished artifact appears by one rename. Every use verifies sizes and checksum
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import errno
+import fcntl
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -24,7 +27,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,8 @@ class Manifest:
     package_versions: Mapping[str, str]
     git_commit: str | None
     schema_version: int = SCHEMA_VERSION
+    checksum: str = ""
+    """SHA-256 of the other entries, so that a damaged manifest is found out too."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Store:
 
     root: Path
     _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
+    _locks: dict[str, int] = field(default_factory=dict, repr=False)
 
     def folder(self, stage: str, key: str) -> Path:
         """Where the finished artifact stands or will stand."""
@@ -108,7 +114,8 @@ class Store:
         artifact = self.find(stage, key)
         if artifact is None:
             raise UserError(
-                f"artifact {stage}/{key[:12]} is missing or damaged in {self.root}. Run the same sweep again to make it."
+                f"artifact {stage}/{key[:12]} is missing or damaged in {self.root}. "
+                "Run the same sweep again to make it."
             )
         return artifact
 
@@ -147,6 +154,7 @@ class Store:
             package_versions=package_versions(),
             git_commit=git_commit(),
         )
+        manifest = replace(manifest, checksum=_checksum(asdict(manifest)))
         write_text(aside / "manifest.json", json.dumps(asdict(manifest), indent=1))
         final = self.folder(stage, key)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +163,12 @@ class Store:
         except OSError as e:
             if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            shutil.rmtree(aside)
+            # Another process was first; its artifact stands, unless it is damaged.
+            found = self.find(stage, key)
+            if found is not None:
+                shutil.rmtree(aside)
+                return found
+            aside.rename(final)
         artifact = Artifact(final, manifest)
         self._verified[key] = artifact
         return artifact
@@ -164,8 +177,9 @@ class Store:
     def workspace(self, key: str) -> Iterator[Path]:
         """An empty folder beside the store for the final files; removed unless it was committed."""
         path = self.root / "store" / "aside" / f"{key}.{os.getpid()}"
-        if path.exists():
-            shutil.rmtree(path)
+        # Who holds the lock may clear what killed processes left.
+        for left in path.parent.glob(f"{key}.*") if key in self._locks else (path,):
+            shutil.rmtree(left, ignore_errors=True)
         path.mkdir(parents=True)
         try:
             yield path
@@ -179,33 +193,38 @@ class Store:
     def try_lock(self, key: str) -> bool:
         """Claim the making of an artifact; False if another living process has it.
 
-        The lock names host and process; one left by a dead process of this host is taken over.
+        The system frees the claim when its process ends, however it ends. The file names host and
+        process for people to read.
         """
-        folder = self.root / "store" / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / key
-        for _ in range(2):
+        path = self.root / "store" / "locks" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
             try:
-                fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                if not _lock_is_stale(path):
-                    return False
-                path.unlink(missing_ok=True)
-                continue
-            with os.fdopen(fd, "w") as f:
-                f.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-            return True
-        return False
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                return False
+            if _is_file_at(fd, path):
+                break
+            # Its last owner removed the file between opening and locking.
+            os.close(fd)
+        os.ftruncate(fd, 0)
+        os.write(fd, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
+        self._locks[key] = fd
+        return True
 
     def unlock(self, key: str) -> None:
         """Give up a claim."""
         (self.root / "store" / "locks" / key).unlink(missing_ok=True)
+        os.close(self._locks.pop(key))
 
     def _set_aside(self, path: Path, fault: str) -> None:
         target = self.root / "store" / "corrupt" / f"{path.parent.name}-{path.name}-{time.time_ns()}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
-        write_text(target / "fault.txt", fault + "\n")
+        with contextlib.suppress(FileNotFoundError):  # another process may have been first
+            path.rename(target)
+            write_text(target / "fault.txt", fault + "\n")
 
 
 def check_writable(root: Path) -> None:
@@ -221,7 +240,8 @@ def check_writable(root: Path) -> None:
         probe.unlink()
     except OSError as e:
         raise UserError(
-            f"cannot write to the output folder {root}: {e.strerror}. Choose another one with store.root=FOLDER."
+            f"cannot write to the output folder {root}: {e.strerror}. "
+            "Choose another one with store.root=FOLDER."
         ) from None
 
 
@@ -250,7 +270,9 @@ def package_versions() -> dict[str, str]:
 @functools.cache
 def git_commit() -> str | None:
     """The commit of the source tree, or None for an installed package."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[2]
+    if not (here / "pyproject.toml").is_file() or shutil.which("git") is None:
+        return None
     found = subprocess.run(
         ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
@@ -261,12 +283,22 @@ def _read_manifest(path: Path) -> Manifest:
     return Manifest(**json.loads((path / "manifest.json").read_text()))
 
 
+def _checksum(entries: Mapping[str, Any]) -> str:
+    # Through JSON first, so that what was written and what is read back give the same text.
+    others = json.loads(json.dumps({k: v for k, v in entries.items() if k != "checksum"}))
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+
+
 def _fault(path: Path) -> str | None:
     """Why an artifact cannot be used, or None if its manifest and checksums hold."""
     try:
         manifest = _read_manifest(path)
-    except (OSError, json.JSONDecodeError, TypeError) as e:
+    except (OSError, ValueError, TypeError) as e:
         return f"manifest.json cannot be read: {e}"
+    if manifest.checksum != _checksum(asdict(manifest)):
+        return "manifest.json does not match its checksum"
+    if (manifest.stage, manifest.key) != (path.parent.name, path.name):
+        return f"manifest.json is of {manifest.stage}/{manifest.key}"
     for name, facts in manifest.files.items():
         file = path / name
         if not file.is_file():
@@ -286,24 +318,8 @@ def _rows(path: Path) -> int | None:
     return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
-def _lock_is_stale(path: Path) -> bool:
+def _is_file_at(fd: int, path: Path) -> bool:
     try:
-        owner = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
-        return _age_s(path) > 60
-    if owner["host"] != socket.gethostname():
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
         return False
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _age_s(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -24,6 +24,7 @@ class PlanSweeper(Sweeper):
             UserError: anything in the request that cannot be run.
         """
         import hydra.utils
+
         from warmgap_launchers.request import Request
 
         assert self.config is not None

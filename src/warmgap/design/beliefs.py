@@ -33,7 +33,9 @@ def belief(config: BeliefConfig) -> Belief:
     try:
         names = {name for _, name, _, _ in string.Formatter().parse(config.template) if name is not None}
     except ValueError as e:
-        raise UserError(f"belief {config.name}: the template {config.template!r} is malformed ({e}).") from None
+        raise UserError(
+            f"belief {config.name}: the template {config.template!r} is malformed ({e})."
+        ) from None
     wrong = sorted(names - set(_FIELDS))
     if wrong:
         raise UserError(

@@ -50,4 +50,6 @@ def framing(config: FramingConfig, statement_set: str) -> Framing:
 def _refuse_twice(name: str, ids: Sequence[str]) -> None:
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
-        raise UserError(f"framing {name} has the statement id {twice[0]} twice. Give every statement its own id.")
+        raise UserError(
+            f"framing {name} has the statement id {twice[0]} twice. Give every statement its own id."
+        )

@@ -11,7 +11,7 @@ D hidden size, V vocabulary.
 from __future__ import annotations
 
 import copy
-import os
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,9 @@ class _Batch:
         tails = [s + t for s, t in zip(started, targets, strict=True)]
         width = max(len(t) for t in tails)
         ids_BT = torch.tensor([t + [0] * (width - len(t)) for t in tails], device=self._mask.device)
-        own_BT = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in tails], device=self._mask.device)
+        own_BT = torch.tensor(
+            [[1] * len(t) + [0] * (width - len(t)) for t in tails], device=self._mask.device
+        )
         mask = torch.cat([self._mask, own_BT], 1)
         positions_BT = self._length_B1 + torch.arange(width, device=self._mask.device)
         cache, self._cache = self._cache, copy.copy(self._cache)
@@ -196,8 +198,9 @@ def _shared(prompts: Sequence[list[int]]) -> int:
     """How many leading tokens all prompts share, leaving each at least one of its own."""
     if len(prompts) == 1:
         return 0
-    common: list[int] = os.path.commonprefix(prompts)  # type: ignore[type-var]
-    return min(len(common), min(len(p) for p in prompts) - 1)
+    columns = zip(*prompts, strict=False)
+    common = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+    return min(common, min(len(p) for p in prompts) - 1)
 
 
 def open_engine(model: ModelConfig, engine: EngineConfig, adapter: Path | None) -> TransformersEngine:

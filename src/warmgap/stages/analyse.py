@@ -40,9 +40,7 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
         warmth.write_parquet(folder / "warmth.parquet")
         write_tables(tables, folder / "tables")
         if "effects" in tables:
-            found = headline(
-                tables["effects"], unscored_shares(rows), gates, settings, rows["judge"][0]
-            )
+            found = headline(tables["effects"], unscored_shares(rows), gates, settings, rows["judge"][0])
             (folder / "headline.json").write_text(json.dumps(asdict(found), indent=1))
         return context.store.commit(
             folder,

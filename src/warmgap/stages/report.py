@@ -7,7 +7,7 @@ import time
 import polars as pl
 
 from warmgap.jobs import ReportJob
-from warmgap.load import read_tables
+from warmgap.reading import read_tables
 from warmgap.reports import page
 from warmgap.reports.gallery import gallery
 from warmgap.reports.style import save
@@ -67,4 +67,3 @@ def _facts(job: ReportJob, analysed: Artifact) -> dict[str, object]:
         "git_commit": manifest.git_commit,
         "package_versions": manifest.package_versions,
     }
-

@@ -42,7 +42,9 @@ def load(config: TaskConfig) -> tuple[Question, ...]:
     for line, row in read_rows(path):
         question = _question(row, config.name, path, line)
         if question.id in seen:
-            raise UserError(f"{path}:{line}: id {question.id!r} was already used on line {seen[question.id]}.")
+            raise UserError(
+                f"{path}:{line}: id {question.id!r} was already used on line {seen[question.id]}."
+            )
         seen[question.id] = line
         questions.append(question)
     return tuple(questions)

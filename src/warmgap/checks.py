@@ -1,0 +1,175 @@
+"""Settings that have the right type but cannot be run: refused when planning, not hours later.
+
+Names of groups and options are checked before composing (`warmgap_launchers.overrides`), types by
+Hydra; what is left are numbers out of range, words that no code knows, and packages that a setting needs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+from collections.abc import Callable, Iterable
+
+from warmgap.corpora import embedded as corpora
+from warmgap.errors import UserError, did_you_mean
+from warmgap.jobs import CorpusJob, Job
+from warmgap.models.base import PRECISIONS, QUANTISATIONS
+from warmgap.models.weights import cache_folder, fingerprint
+from warmgap.schema.config import Config, ModelConfig
+from warmgap.statistics.outcomes import OUTCOMES
+from warmgap.training.schedule import SCHEDULES
+
+_NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
+    (
+        "a whole number from 1",
+        lambda v: v >= 1,
+        (
+            "corpus.n_conversations",
+            "corpus.n_validation",
+            "training.lora.r",
+            "training.lora.alpha",
+            "training.steps",
+            "training.batch_rows",
+            "training.accumulate",
+            "training.max_tokens",
+            "sampling.max_new_tokens",
+            "sampling.draws",
+            "engine.batch_rows",
+            "warmth.n_prompts",
+            "warmth.max_new_tokens",
+            "warmth.gate.min_prompts",
+            "analysis.flip_bootstrap",
+            "report.figure_dpi",
+        ),
+    ),
+    (
+        "a number from 0",
+        lambda v: 0 <= v < math.inf,
+        (
+            "training.warmup_steps",
+            "training.weight_decay",
+            "training.max_grad_norm",
+            "training.save_every_steps",
+            "task.n_questions",
+            "sampling.temperature",
+            "engine.workers",
+            "warmth.temperature",
+            "analysis.max_unscored_gap_pp",
+            "report.n_examples",
+        ),
+    ),
+    (
+        "a number above 0",
+        lambda v: 0 < v < math.inf,
+        ("training.learning_rate", "analysis.equivalence_pp", "analysis.control_min_pp"),
+    ),
+    ("a number above 0 and up to 1", lambda v: 0 < v <= 1, ("sampling.top_p", "training.checkpoints")),
+    ("a number from 0 and below 1", lambda v: 0 <= v < 1, ("training.lora.dropout",)),
+    ("a number from 0 to 1", lambda v: 0 <= v <= 1, ("warmth.gate.min_auc",)),
+    ("a number between 0 and 1, as 0.95", lambda v: 0 < v < 1, ("analysis.confidence",)),
+    ("a number from 0 to 100", lambda v: 0 <= v <= 100, ("analysis.max_unscored_pct",)),
+)
+_WORDS: dict[str, tuple[str, ...]] = {
+    "training.schedule": SCHEDULES,
+    "training.quantisation": QUANTISATIONS,
+    "training.precision": PRECISIONS,
+    "engine.precision": PRECISIONS,
+    "analysis.primary_outcome": OUTCOMES,
+    "report.figure_formats": ("pdf", "png", "svg"),
+}
+_NOT_EMPTY = ("training.checkpoints", "training.lora.target_modules", "report.figure_formats")
+_SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_DEVICE = re.compile(r"cpu|cuda(:\d+)?")
+
+
+def check_settings(config: Config) -> None:
+    """Refuse what cannot be run, before anything does.
+
+    Raises:
+        UserError: a number out of range, an unknown word, a pair that is none, or a missing package.
+    """
+    for allowed, holds, keys in _NUMBERS:
+        for key in keys:
+            for value in _values(config, key):
+                if not holds(value):
+                    raise UserError(f"{key} is {value}. Allowed: {allowed}.")
+    for key, words in _WORDS.items():
+        for value in _values(config, key):
+            if value not in words:
+                raise UserError(f"{key} is '{value}'.{did_you_mean(str(value), words)}")
+    for key in _NOT_EMPTY:
+        if not _values(config, key):
+            raise UserError(f"{key} is empty. Give at least one value.")
+    for key in ("primary_pair", "published_pair"):
+        pair = getattr(config.analysis, key)
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise UserError(f"analysis.{key} is {pair}. Allowed: two different arms, as [warm_sft,original].")
+    if config.name and not _SWEEP_NAME.fullmatch(config.name):
+        raise UserError(
+            f"name={config.name} cannot name a folder. Allowed: letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit."
+        )
+    if not _DEVICE.fullmatch(config.engine.device):
+        raise UserError(f"engine.device is '{config.engine.device}'. Allowed: cpu, cuda, cuda:N.")
+    _check_packages(config)
+
+
+def check_corpora(jobs: Iterable[Job]) -> None:
+    """Read every corpus of a plan once, so that a broken row is named before anything runs.
+
+    Raises:
+        UserError: a missing file, a malformed row (file and line), or too few rows of a type.
+    """
+    for job in jobs:
+        if isinstance(job, CorpusJob):
+            corpora.conversations(job.corpus)
+            corpora.validation(job.corpus)
+
+
+def check_device(name: str) -> None:
+    """Make sure that this machine has the device; imports torch for anything but cpu.
+
+    Raises:
+        UserError: torch finds no such GPU.
+    """
+    if name == "cpu":
+        return
+    import torch
+
+    found = torch.cuda.device_count()
+    if int(name.partition(":")[2] or 0) >= found:
+        raise UserError(
+            f"engine.device={name}, but torch finds {found} CUDA devices on this machine. "
+            "Use engine.device=cpu, or install a build of torch with CUDA."
+        )
+
+
+def _values(config: Config, key: str) -> list[float | str]:
+    value: object = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return list(value) if isinstance(value, list) else [value]  # type: ignore[list-item]
+
+
+def _check_packages(config: Config) -> None:
+    if config.method.kind == "sft" and config.training.quantisation == "nf4":
+        _require("bitsandbytes", "gpu", "training.quantisation=nf4", "training.quantisation=none")
+    if not _converted(config.model):
+        _require("gguf", "gguf", f"reading {config.model.source} the first time", "")
+
+
+def _converted(model: ModelConfig) -> bool:
+    """False for a GGUF file that has not been converted on this machine yet."""
+    if not (model.source.startswith("package:") and model.source.endswith(".gguf")):
+        return True
+    return (cache_folder() / "models" / fingerprint(model).removeprefix("sha256:")).is_dir()
+
+
+def _require(package: str, extra: str, what: str, instead: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        other = f", or set {instead}" if instead else ""
+        raise UserError(
+            f"{what} needs the package {package}, which is not installed. "
+            f"Run: pip install 'warmgap[{extra}]'{other}"
+        )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import signal
 import stat
@@ -230,29 +229,45 @@ def test_what_a_dead_process_left_in_a_lock_does_not_matter(tmp_path, left):
     assert Store(tmp_path).try_lock(KEY)
 
 
-def _race(root: Path, name: str, barrier, results) -> None:
-    store = Store(root)
-    aside = root / "store" / "aside" / name
-    aside.mkdir(parents=True)
-    barrier.wait()
-    artifact = commit(store, text=name, aside=aside)
-    results.put((name, artifact.file("deep/note.txt").read_text(), artifact.manifest.files["deep/note.txt"]["sha256"]))
+RACER = """
+import sys, time
+from pathlib import Path
+from warmgap.store import Store
+
+root, key, name = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+aside = root / "store" / "aside" / name
+aside.mkdir(parents=True)
+(aside / "note.txt").write_text(name)
+print("ready", flush=True)
+sys.stdin.readline()
+made = Store(root).commit(
+    aside, stage="judge", stage_version=1, key=key, config={}, inputs={}, fingerprints={}, counts={},
+    started=time.time(),
+)
+print(made.file("note.txt").read_text(), made.manifest.files["note.txt"]["sha256"])
+"""
 
 
 def test_of_concurrent_commits_of_one_key_one_stands_and_all_see_it(tmp_path):
-    context = multiprocessing.get_context("fork")
-    barrier, results = context.Barrier(4), context.Queue()
     racers = [
-        context.Process(target=_race, args=(tmp_path, f"racer{i}", barrier, results)) for i in range(4)
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(tmp_path), KEY, f"racer{i}"],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(4)
     ]
     for racer in racers:
-        racer.start()
-    seen = [results.get(timeout=30) for _ in racers]
+        assert racer.stdout.readline() == "ready\n"
     for racer in racers:
-        racer.join()
-    winner = Store(tmp_path).get("judge", KEY).file("deep/note.txt").read_text()
-    sha = hashlib.sha256(winner.encode()).hexdigest()
-    assert {(text, manifest_sha) for _, text, manifest_sha in seen} == {(winner, sha)}
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    seen = {racer.communicate(timeout=60)[0] for racer in racers}
+    assert {racer.returncode for racer in racers} == {0}
+    winner = Store(tmp_path).get("judge", KEY).file("note.txt").read_text()
+    assert seen == {f"{winner} {hashlib.sha256(winner.encode()).hexdigest()}\n"}
     assert list((tmp_path / "store" / "aside").iterdir()) == []
     assert set_aside(Store(tmp_path)) == []
 
@@ -290,9 +305,9 @@ def test_a_folder_that_cannot_be_written_is_named_with_what_helps(tmp_path):
 
 def test_the_commit_is_that_of_the_checkout_or_none(tmp_path, monkeypatch):
     git_commit.cache_clear()
-    monkeypatch.setattr(store_module, "__file__", str(tmp_path / "lib" / "site-packages" / "warmgap" / "store.py"))
+    monkeypatch.setattr(store_module, "__file__", str(tmp_path / "src" / "warmgap" / "store.py"))
     assert git_commit() is None
-    (tmp_path / "lib" / "pyproject.toml").write_text("")
+    (tmp_path / "pyproject.toml").write_text("")
     monkeypatch.setenv("PATH", str(tmp_path))
     git_commit.cache_clear()
     assert git_commit() is None

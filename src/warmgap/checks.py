@@ -10,6 +10,7 @@ import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from warmgap.corpora import embedded as corpora
 from warmgap.errors import UserError, did_you_mean
@@ -145,11 +146,11 @@ def check_device(name: str) -> None:
         )
 
 
-def _values(config: Config, key: str) -> list[float | str]:
-    value: object = config
+def _values(config: Config, key: str) -> list[Any]:
+    value: Any = config
     for part in key.split("."):
         value = getattr(value, part)
-    return list(value) if isinstance(value, list) else [value]  # type: ignore[list-item]
+    return value if isinstance(value, list) else [value]
 
 
 def _check_packages(config: Config) -> None:

@@ -111,6 +111,7 @@ class _Builder:
         self.cells: list[CellRecord] = []
         self.curves: dict[str, str] = {}
         self.questions = {t.name: tasks.load(t) for t in sweep.tasks}
+        self.conversations: dict[str, list[corpora.Row]] = {}
         self.judges = [(j, open_judge(j)) for j in sweep.judges]
 
     def add(self, job: Job, label: str, units: int) -> str:
@@ -147,13 +148,8 @@ class _Builder:
         self.arms[record.arm_key] = replace(record, measures=self._warmth(config, adapter, corpus_key))
         self._cells(config, adapter, list(self.arms).index(record.arm_key))
         if adapter is not None:
-            self.curves[f"{method.name} seed {config.seed}{arm.variant and ' ' + arm.variant}"] = adapter[0]
+            self.curves[f"{config.model.name} {method.name} seed {config.seed}{arm.variant and ' ' + arm.variant}"] = adapter[0]
             for share in config.warmth.checkpoints.get(method.name, []):
-                if share not in config.training.checkpoints:
-                    raise UserError(
-                        f"warmth.checkpoints of {method.name} names {share}, which is no checkpoint. "
-                        f"training.checkpoints holds {config.training.checkpoints}."
-                    )
                 if config.seed == self.sweep.arms[0].config.seed and share != adapter[1]:
                     self._checkpoint(config, (adapter[0], share), record, corpus_key)
 
@@ -214,10 +210,19 @@ class _Builder:
             method.style,
             config.training,
             config.seed,
+            self._trained_on(config),
             corpus_key,
         )
         label = f"{config.model.name} {method.name} seed {config.seed}"
         return self.add(job, label, config.training.steps), share
+
+    def _trained_on(self, config: Config) -> str:
+        """Fingerprint of the conversations that a training sees, in its tone."""
+        at = digest(config.corpus)
+        if at not in self.conversations:
+            self.conversations[at] = corpora.conversations(config.corpus)
+        style = config.method.style
+        return digest([(row["id"], row["user"], row[style]) for row in self.conversations[at]])
 
     def _respond(
         self,
@@ -236,7 +241,7 @@ class _Builder:
             limits=limits,
             sampling_seed=config.sampling.seed,
             draw=draw,
-            margin_prefix=config.sampling.margin_prefix if config.sampling.margin else "",
+            margin_prefix=config.sampling.margin_prefix if any(p.candidates for p in prompts) else "",
             prompts=tuple(prompts),
         )
         return self.add(job, label, len(prompts))

@@ -59,11 +59,13 @@ class TrainJob:
     style: str
     training: TrainingConfig
     seed: int
+    data: str
+    """Fingerprint of the conversations in this tone: other rows of the corpus change no training."""
     corpus_key: str
 
     @property
     def key(self) -> str:
-        """Depends on weights, corpus, tone, recipe and seed; not on the dose."""
+        """Depends on weights, conversations, tone, recipe and seed; not on the dose."""
         return digest(
             self.stage,
             self.version,
@@ -71,7 +73,7 @@ class TrainJob:
             self.style,
             stage_config(self.training, "train"),
             self.seed,
-            self.corpus_key,
+            self.data,
         )
 
     @property

@@ -19,7 +19,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if not path.is_file():
         raise UserError(f"missing file: {path} does not exist.")
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as e:
         raise UserError(f"{path}: not UTF-8 (byte {e.start}). Save the file as UTF-8.") from None
     for number, line in enumerate(lines, 1):
@@ -31,4 +31,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UserError(f"{path}:{number}: not JSON ({e.msg} at column {e.colno}).") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected an object in braces, found {type(row).__name__}.")
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{path}:{number}: holds half of a surrogate pair, which is no text.") from None
         yield number, row

@@ -32,11 +32,11 @@ def belief(config: BeliefConfig) -> Belief:
     """
     try:
         names = {name for _, name, _, _ in string.Formatter().parse(config.template) if name is not None}
+        wrong = sorted(names - set(_FIELDS))
+        if not wrong:
+            config.template.format(right="", wrong="")
     except ValueError as e:
-        raise UserError(
-            f"belief {config.name}: the template {config.template!r} is malformed ({e})."
-        ) from None
-    wrong = sorted(names - set(_FIELDS))
+        raise UserError(f"belief {config.name}: the template {config.template!r} is malformed ({e}).") from None
     if wrong:
         raise UserError(
             f"belief {config.name}: the template names {{{wrong[0]}}}. Allowed: {{right}} and {{wrong}}."

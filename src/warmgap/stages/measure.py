@@ -60,24 +60,23 @@ def run(job: MeasureJob, context: Context) -> Artifact:
 
 
 def _texts(job: MeasureJob, context: Context) -> list[dict[str, Any]]:
-    if job.source == "corpus":
+    if job.source == "corpus":  # always all of them: validity of a meter is measured here
         gold = pl.read_parquet(context.store.get("corpus", job.source_key).file("validation.parquet"))
-        out = [
+        return [
             {"text_id": row["id"], "group": style, "response_key": None, "text": row[style]}
             for row in gold.filter(pl.col("warm").is_not_null()).iter_rows(named=True)
             for style in STYLES
         ]
-    else:
-        replies = pl.read_parquet(context.store.get("respond", job.source_key).file("responses.parquet"))
-        out = [
-            {
-                "text_id": row["row_id"],
-                "group": "reply",
-                "response_key": row["response_key"],
-                "text": row["response"],
-            }
-            for row in replies.iter_rows(named=True)
-        ]
+    replies = pl.read_parquet(context.store.get("respond", job.source_key).file("responses.parquet"))
+    out = [
+        {
+            "text_id": row["row_id"],
+            "group": "reply",
+            "response_key": row["response_key"],
+            "text": row["response"],
+        }
+        for row in replies.iter_rows(named=True)
+    ]
     kept = first_by_hash([t["text_id"] for t in out], job.meter.max_texts)
     return [out[i] for i in kept]
 

@@ -38,14 +38,15 @@ def load(config: TaskConfig) -> tuple[Question, ...]:
     """
     path = path_of(config)
     questions: list[Question] = []
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     for line, row in read_rows(path):
         question = _question(row, config.name, path, line)
-        if question.id in seen:
-            raise UserError(
-                f"{path}:{line}: id {question.id!r} was already used on line {seen[question.id]}."
-            )
-        seen[question.id] = line
+        for key, value in (("id", question.id), ("question", question.question)):
+            if (key, value) in seen:
+                raise UserError(
+                    f"{path}:{line}: {key} {value!r} was already used on line {seen[key, value]}."
+                )
+            seen[key, value] = line
         questions.append(question)
     return tuple(questions)
 
@@ -63,7 +64,7 @@ def _question(row: dict[str, Any], task: str, path: Path, line: int) -> Question
         if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
             raise UserError(f"{path}:{line}: key '{key}' must be a list of texts, found {value!r}.")
         lists[key] = tuple(value)
-    return Question(
+    question = Question(
         id=row["id"],
         task=task,
         topic=row["topic"],
@@ -74,3 +75,7 @@ def _question(row: dict[str, Any], task: str, path: Path, line: int) -> Question
         wrong_aliases=lists["wrong_aliases"],
         check=str(row.get("check", "")),
     )
+    both = {f.lower() for f in question.right_forms} & {f.lower() for f in question.target_forms}
+    if both:
+        raise UserError(f"{path}:{line}: {sorted(both)[0]!r} stands for the right and for the wrong answer.")
+    return question

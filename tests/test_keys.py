@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmgap.keys import canonical, digest, file_sha256, number
+
+text = st.text(st.characters(exclude_categories=["Cs"]))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    names: tuple[str, ...] = ("a",)
+
+
+@given(values)
+def test_canonical_text_is_json_that_reads_back(value):
+    assert json.loads(canonical(value)) == value
+
+
+@given(st.dictionaries(text, st.integers(), min_size=2))
+def test_order_of_entries_does_not_matter(value):
+    backwards = dict(reversed(value.items()))
+    assert digest(backwards) == digest(value)
+
+
+@given(values, values)
+def test_equal_digests_mean_equal_values(a, b):
+    # 1, 1.0 and True are equal in Python but not the same setting.
+    assert (digest(a) == digest(b)) == (repr_of(a) == repr_of(b))
+
+
+def repr_of(value):
+    return json.dumps(value, sort_keys=True)
+
+
+def test_a_digest_is_sha256_of_the_list_of_its_parts():
+    expected = hashlib.sha256(b'["train",1,{"a":[0.5,null],"b":"\xc3\xa9"}]').hexdigest()
+    assert digest("train", 1, {"b": "é", "a": [0.5, None]}) == expected
+    assert number("train", 1, {"b": "é", "a": [0.5, None]}) == int(expected[:16], 16)
+
+
+def test_every_part_and_its_place_count():
+    assert digest("a", "b") != digest("b", "a") != digest("ab") != digest("a", "b", "")
+    assert digest(["a"], "b") != digest("a", ["b"])
+
+
+def test_dataclasses_and_tuples_count_by_content():
+    assert digest(Point(1)) == digest({"x": 1, "names": ["a"]})
+    assert digest(Point(1)) != digest(Point(1, ("b",)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
+def test_what_json_cannot_hold_is_refused(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        digest(value)
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_a_file_is_known_by_its_bytes(tmp_path, size):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * size)
+    assert file_sha256(path) == hashlib.sha256(b"x" * size).hexdigest()

@@ -152,6 +152,8 @@ def _check_one(override: Override, choices: Choices) -> None:
         names = swept.values if swept else () if override.is_delete() else (str(override.value()),)
         for name in names:
             if name not in options:
+                if any(c in name for c in "*?"):
+                    raise UserError(f"{key}={name}: a pattern is written {key}=glob({name}).")
                 raise UserError(
                     f"{key}={name}: there is no option '{name}' in group '{key}'.{did_you_mean(name, options)}"
                 )

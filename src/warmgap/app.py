@@ -35,6 +35,7 @@ def main() -> None:
 
 def _run() -> int:
     import hydra
+    import yaml
     from hydra._internal.utils import get_args_parser
     from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
@@ -66,4 +67,6 @@ def _run() -> int:
         task()
     except (HydraException, OmegaConfBaseException) as e:
         raise UserError(explain(e)) from None
+    except yaml.YAMLError as e:
+        raise UserError(f"a yaml file cannot be read: {' '.join(str(e).split())}") from None
     return 0

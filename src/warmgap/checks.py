@@ -18,6 +18,7 @@ from warmgap.jobs import CorpusJob, Job
 from warmgap.models.base import PRECISIONS, QUANTISATIONS
 from warmgap.models.weights import cache_folder, fingerprint
 from warmgap.schema.config import Config, ModelConfig
+from warmgap.schema.fields import STAGES
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.training.schedule import SCHEDULES
 
@@ -72,6 +73,7 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     ("a number from 0 to 100", lambda v: 0 <= v <= 100, ("analysis.max_unscored_pct",)),
 )
 _WORDS: dict[str, tuple[str, ...]] = {
+    "stage": ("all", "plan", *STAGES),
     "training.schedule": SCHEDULES,
     "training.quantisation": QUANTISATIONS,
     "training.precision": PRECISIONS,

@@ -148,7 +148,9 @@ class _Builder:
         self.arms[record.arm_key] = replace(record, measures=self._warmth(config, adapter, corpus_key))
         self._cells(config, adapter, list(self.arms).index(record.arm_key))
         if adapter is not None:
-            self.curves[f"{config.model.name} {method.name} seed {config.seed}{arm.variant and ' ' + arm.variant}"] = adapter[0]
+            self.curves[
+                f"{config.model.name} {method.name} seed {config.seed}{arm.variant and ' ' + arm.variant}"
+            ] = adapter[0]
             for share in config.warmth.checkpoints.get(method.name, []):
                 if config.seed == self.sweep.arms[0].config.seed and share != adapter[1]:
                     self._checkpoint(config, (adapter[0], share), record, corpus_key)
@@ -365,7 +367,7 @@ class _Builder:
             },
             "settings": {
                 name: {k: v for k, v in plain(getattr(base, name)).items() if k not in _CHANGE_NOTHING}
-                for name in ("corpus", "training", "design", "sampling", "engine", "judge", "analysis")
+                for name in ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
             }
             | {"warmth": {k: v for k, v in plain(base.warmth).items() if k != "meters"}}
             | {"meters": [m.name for m in base.warmth.meters]},

@@ -7,9 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from warmgap.errors import UserError
+from warmgap.errors import UserError, did_you_mean
 from warmgap.jobs import AnalyseJob, Job, ReportJob, RespondJob
 from warmgap.keys import digest
 from warmgap.schema.fields import STAGES
@@ -65,7 +66,7 @@ class Plan:
         if stage == "all":
             return dict(self.nodes)
         if stage not in STAGES:
-            raise UserError(f"stage={stage} is not a stage. Allowed: all, plan, {', '.join(STAGES)}.")
+            raise UserError(f"stage={stage} is not a stage.{did_you_mean(stage, ('all', 'plan', *STAGES))}")
         wanted: dict[str, Node] = {}
 
         def add(key: str) -> None:
@@ -80,7 +81,7 @@ class Plan:
         return wanted
 
     def missing(self, store: Store, stage: str = "all") -> dict[str, Node]:
-        """Nodes to make: those the store lacks, without those that only serve finished work."""
+        """Nodes to make: everything that the store lacks, or what one stage lacks and what that needs."""
         wanted = self.upto(stage)
         goals = [k for k, n in wanted.items() if stage == "all" or n.job.stage == stage]
         left: dict[str, Node] = {}
@@ -98,8 +99,8 @@ class Plan:
 
 
 def ordered(nodes: Iterable[Node]) -> dict[str, Node]:
-    """Nodes by key, each once, stages in their order."""
-    rank = {s: i for i, s in enumerate(STAGES)}
+    """Nodes by key, each once, in an order in which every job follows its inputs."""
+    rank = {s: i for i, s in enumerate(STAGES)} | {"measure": STAGES.index("respond") + 0.5}
     return {n.key: n for n in sorted(nodes, key=lambda n: rank[n.job.stage])}
 
 
@@ -121,15 +122,14 @@ def claim_sweep_folder(plan: Plan, store: Store, replan: bool) -> None:
     """
     folder = store.root / "sweeps" / plan.name
     path = folder / "plan.json"
-    if path.is_file() and not replan:
-        old = json.loads(path.read_text())
-        if old["key"] != plan.key:
-            differing = differences(old["summary"], plan.summary)
-            raise UserError(
-                f"the sweep '{plan.name}' exists with another plan. It differs in: {'; '.join(differing)}. "
-                "Give this one another name with name=NAME, or replace the plan with replan=true "
-                "(what was computed stays in the store)."
-            )
+    old = None if replan else _claimed(path)
+    if old is not None and old["key"] != plan.key:
+        differing = differences(old["summary"], plan.summary)
+        raise UserError(
+            f"the sweep '{plan.name}' exists with another plan. It differs in: {'; '.join(differing)}. "
+            "Give this one another name with name=NAME, or replace the plan with replan=true "
+            "(what was computed stays in the store)."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [
         {"stage": n.job.stage, "key": k, "label": n.label, "units": n.units} for k, n in plan.nodes.items()
@@ -138,6 +138,15 @@ def claim_sweep_folder(plan: Plan, store: Store, replan: bool) -> None:
         path,
         json.dumps({"name": plan.name, "key": plan.key, "summary": plan.summary, "jobs": jobs}, indent=1),
     )
+
+
+def _claimed(path: Path) -> dict[str, Any] | None:
+    """The plan that a sweep's folder belongs to, or None for a new or a damaged one."""
+    try:
+        old = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return old if isinstance(old, dict) and {"key", "summary"} <= old.keys() else None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -27,7 +27,8 @@ class SweepTables:
         Raises:
             AttributeError: the sweep has no such table.
         """
-        tables: Mapping[str, pl.DataFrame] = self.__dict__["tables"]
+        # Absent while a copy is being made.
+        tables: Mapping[str, pl.DataFrame] = self.__dict__.get("tables", {})
         if name not in tables:
             raise AttributeError(f"the sweep has no table '{name}'.{did_you_mean(name, tables)}")
         return tables[name]

@@ -48,9 +48,7 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
         lines.append(f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {_UNITS[stage]:8}{shown:>14}{about:>12}")
     lines.append("")
     if missing:
-        lines.append(
-            f"About {_minutes(total_s)} with {workers} one-thread workers, within a factor of 2."
-        )
+        lines.append(f"About {_minutes(total_s)} with {workers} one-thread workers, within a factor of 2.")
         if any(not _rate(store, s)[1] for s in left):
             lines.append("* rate of another machine; after the first jobs this machine's own is used.")
     else:
@@ -89,8 +87,8 @@ def _rate(store: Store, stage: str) -> tuple[float, bool]:
 def _measured(path: Path) -> tuple[float, float] | None:
     try:
         manifest = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+        counts, wall_s = manifest["counts"], float(manifest["wall_s"])
+        units = counts.get("steps") or counts.get("rows") or counts.get("texts")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    counts = manifest["counts"]
-    units = counts.get("steps") or counts.get("rows") or counts.get("texts")
-    return (float(units), float(manifest["wall_s"])) if units and manifest["wall_s"] > 0 else None
+    return (float(units), wall_s) if units and wall_s > 0 else None

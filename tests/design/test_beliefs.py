@@ -13,7 +13,13 @@ from warmgap.schema.config import BeliefConfig, TaskConfig
 from warmgap.tasks.embedded import SPLITS, load
 
 NAMES = ("none", "unsure", "mention", "incorrect", "denies", "correct")
-NAMED = {"unsure": set(), "mention": {"wrong"}, "incorrect": {"wrong"}, "denies": {"right"}, "correct": {"right"}}
+NAMED = {
+    "unsure": set(),
+    "mention": {"wrong"},
+    "incorrect": {"wrong"},
+    "denies": {"right"},
+    "correct": {"right"},
+}
 QUESTION = Question("q", "facts", "tea", "Where?", "China", "Peru")
 
 

@@ -31,7 +31,9 @@ WORDS = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=
 
 
 def users(framing: Framing, belief: Belief, persona: str = "") -> list[str]:
-    return [dict(p.messages)["user"] for p in compile_prompts(QUESTIONS, framing, belief, persona, DesignConfig())]
+    return [
+        dict(p.messages)["user"] for p in compile_prompts(QUESTIONS, framing, belief, persona, DesignConfig())
+    ]
 
 
 def test_a_prompt_holds_statement_question_and_belief_in_this_order():
@@ -79,7 +81,10 @@ def test_slots_are_filled_once_whatever_the_texts_hold(statement, question, beli
 
 
 def test_a_text_that_looks_like_a_slot_is_text():
-    assert user_message("{statement} {question} {belief}", "{belief}", "{question}?", "x") == "{belief} {question}? x"
+    assert (
+        user_message("{statement} {question} {belief}", "{belief}", "{question}?", "x")
+        == "{belief} {question}? x"
+    )
     assert system_message("You. {persona} End.", "{persona}") == "You. {persona} End."
 
 
@@ -101,7 +106,9 @@ def test_a_template_without_its_slots_is_named():
         user_message("{statement} {question} {question} {belief}", "", "", "")
     with pytest.raises(UserError, match=re.escape("Put {persona} into design.system_prompt")):
         system_message("You are kind.", "You are dry.")
-    with pytest.raises(UserError, match=re.escape("design.mode=published does not exist. Allowed: factorial")):
+    with pytest.raises(
+        UserError, match=re.escape("design.mode=published does not exist. Allowed: factorial")
+    ):
         compile_prompts(QUESTIONS, SAD, NONE, "", DesignConfig(mode="published"))
 
 

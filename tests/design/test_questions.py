@@ -45,7 +45,9 @@ def test_every_question_is_as_likely_as_any_other():
 def test_an_empty_task_and_too_few_questions_are_named():
     with pytest.raises(UserError, match=r"task is empty.*task\.path and task\.split"):
         choose([], 0, 0)
-    with pytest.raises(UserError, match=r"facts has 3 questions, but task\.n_questions=4\. Use a value up to 3"):
+    with pytest.raises(
+        UserError, match=r"facts has 3 questions, but task\.n_questions=4\. Use a value up to 3"
+    ):
         choose(pool(3), 4, 0)
 
 

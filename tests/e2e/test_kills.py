@@ -48,7 +48,9 @@ class Chain:
 
 def finished_files(root: Path) -> dict[Path, tuple[int, int]]:
     stages = [p for p in (root / "store").iterdir() if p.name not in ("aside", "locks", "partial")]
-    files = [f for stage in stages for f in stage.rglob("*")] + [*root.glob("store/partial/*/batch-*.parquet")]
+    files = [f for stage in stages for f in stage.rglob("*")] + [
+        *root.glob("store/partial/*/batch-*.parquet")
+    ]
     return {f: (f.stat().st_ino, f.stat().st_mtime_ns) for f in files if f.is_file()}
 
 
@@ -57,12 +59,19 @@ def newest_curves(root: Path) -> dict[str, list[dict]]:
     return {p.parents[1].name: pl.read_json(p)["curve"][0].to_list() for p in states}
 
 
-def half_done(root: Path) -> list[Path]:
-    """Cells of two batches of which the first is done."""
-    jobs = json.loads((root / "sweeps" / "tiny" / "plan.json").read_text())["jobs"]
-    long = [j["key"] for j in jobs if j["stage"] == "respond" and j["units"] > BATCH_ROWS]
-    found = [root / "store" / "partial" / key / "batch-00000.parquet" for key in long]
-    return [path for path in found if path.exists()]
+class HalfDone:
+    """True at the moment when the first of two batches of a cell is done, for the nth such cell."""
+
+    def __init__(self, root: Path, n: int) -> None:
+        jobs = json.loads((root / "sweeps" / "tiny" / "plan.json").read_text())["jobs"]
+        long = [j["key"] for j in jobs if j["stage"] == "respond" and j["units"] > BATCH_ROWS]
+        self._paths = [root / "store" / "partial" / key / "batch-00000.parquet" for key in long]
+        self._n, self._seen = n, set()
+
+    def __call__(self) -> bool:
+        fresh = {p for p in self._paths if p.exists() and time.time() - p.stat().st_mtime < 0.2}
+        self._seen |= fresh
+        return bool(fresh) and len(self._seen) >= self._n
 
 
 def alive(pid: int) -> bool:
@@ -109,10 +118,9 @@ def chain(start, chance, tmp_path_factory):
     time.sleep(0.5)
     written = {p for p, facts in finished_files(root).items() if before.get(p) != facts}
 
-    n_states = chance.randint(1, TRAIN_STEPS - 1)
-    strike("train", lambda: [*root.glob(f"store/partial/*/state-{n_states}")], 0.3, kill_group)
-    n_answers = stored("respond") + chance.randint(1, 6)
-    strike("respond", lambda: stored("respond") >= n_answers and half_done(root), 0.1, kill_group)
+    n_steps = chance.randint(1, TRAIN_STEPS - 1)
+    strike("train", lambda: [*root.glob(f"store/partial/*/state-{n_steps}")], 0.3, kill_group)
+    strike("respond", HalfDone(root, chance.randint(1, 2)), 0.05, kill_group)
     n_verdicts = chance.randint(1, 6)
     strike("judge", lambda: stored("judge") >= n_verdicts, 0, kill_group)
 
@@ -150,7 +158,10 @@ def test_what_was_finished_is_kept(chain, place):
 
 
 def test_at_most_one_batch_per_worker_is_made_again(chain):
-    runs = [*((s.batches, s.commits) for s in chain.strikes.values()), (chain.last_batches, chain.last_commits)]
+    runs = [
+        *((s.batches, s.commits) for s in chain.strikes.values()),
+        (chain.last_batches, chain.last_commits),
+    ]
     times = Counter(b for batches, _ in runs for b in batches if "state-" not in b)
     again = {b for b, n in times.items() if n > 1}
     assert len(again) <= WORKERS * len(chain.strikes)
@@ -179,7 +190,9 @@ def test_the_results_equal_those_of_an_undisturbed_run(chain, finished, results)
 
 def test_the_adapters_equal_those_of_an_undisturbed_run(chain, finished):
     pattern = "store/train/*/checkpoint-*/adapter_model.safetensors"
-    hashes = [{p.relative_to(r): file_sha256(p) for p in r.glob(pattern)} for r in (chain.root, finished.root)]
+    hashes = [
+        {p.relative_to(r): file_sha256(p) for p in r.glob(pattern)} for r in (chain.root, finished.root)
+    ]
     assert hashes[0] == hashes[1]
     assert len(hashes[0]) == 4
     adapter = load_file(next(chain.root.glob(pattern)))
@@ -190,5 +203,7 @@ def test_nothing_half_made_is_left_behind(chain):
     store = chain.root / "store"
     assert [*(store / "aside").iterdir()] == []
     assert not (store / "corrupt").exists()
-    finished = {p.name for stage in store.iterdir() for p in stage.iterdir() if (p / "manifest.json").exists()}
+    finished = {
+        p.name for stage in store.iterdir() for p in stage.iterdir() if (p / "manifest.json").exists()
+    }
     assert {p.name for p in (store / "partial").iterdir()} <= finished

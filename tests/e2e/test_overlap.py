@@ -15,7 +15,9 @@ def keys(root, name):
 def test_a_second_sweep_makes_only_what_the_first_has_not(copied, run, tmp_path):
     root = copied(tmp_path)
     manifests = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in root.glob("store/*/*/manifest.json")}
-    second = run(root, "experiment=tiny", "name=second", "method=original,agree_prompt", "framing=filler,happy")
+    second = run(
+        root, "experiment=tiny", "name=second", "method=original,agree_prompt", "framing=filler,happy"
+    )
     assert second.code == 0, second.err
     common = keys(root, "tiny") & keys(root, "second")
     assert Counter(k.split("/")[0] for k in common) == {
@@ -37,7 +39,8 @@ def test_two_sweeps_at_the_same_moment_share_the_work(start, tmp_path):
         "two": ("method=original,agree_prompt", "framing=filler,sad"),
     }
     running = [
-        start(root, *SMALL, LEXICON, "engine.workers=1", f"name={name}", *what) for name, what in sweeps.items()
+        start(root, *SMALL, LEXICON, "engine.workers=1", f"name={name}", *what)
+        for name, what in sweeps.items()
     ]
     ended = [r.end() for r in running]
     assert [e.code for e in ended] == [0, 0], "".join(e.err for e in ended)

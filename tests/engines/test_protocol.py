@@ -18,7 +18,9 @@ def test_a_need_that_is_met_passes_and_one_that_is_not_is_named():
 
 
 def test_an_engine_that_does_not_exist_is_named_with_the_nearest():
-    with pytest.raises(UserError, match=r"engine\.name=transfomers does not exist\. Did you mean 'transformers'"):
+    with pytest.raises(
+        UserError, match=r"engine\.name=transfomers does not exist\. Did you mean 'transformers'"
+    ):
         capabilities("transfomers")
     assert set(CAPABILITIES) == {"transformers"}
 
@@ -28,7 +30,9 @@ def test_the_planner_knows_capabilities_without_loading_an_engine():
         "import sys; from warmgap.engines.open import capabilities; capabilities('transformers'); "
         "print([m for m in ('torch', 'transformers') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=paths())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=paths()
+    )
     assert done.stdout == "[]\n"
 
 

@@ -140,8 +140,12 @@ def test_the_shared_prefix_leaves_every_prompt_a_token_of_its_own(prompts, expec
 
 def test_seeds_change_sampled_answers_and_not_greedy_ones(tiny_loaded):
     other = [Row(r.key, r.messages, r.seed + 1000, r.started, r.continuations) for r in ROWS]
-    assert [a.text for a in run(tiny_loaded, other, SAMPLED)] != [a.text for a in run(tiny_loaded, ROWS, SAMPLED)]
-    assert [a.text for a in run(tiny_loaded, other, GREEDY)] == [a.text for a in run(tiny_loaded, ROWS, GREEDY)]
+    assert [a.text for a in run(tiny_loaded, other, SAMPLED)] != [
+        a.text for a in run(tiny_loaded, ROWS, SAMPLED)
+    ]
+    assert [a.text for a in run(tiny_loaded, other, GREEDY)] == [
+        a.text for a in run(tiny_loaded, ROWS, GREEDY)
+    ]
 
 
 def test_an_answer_ends_at_its_stop_token_or_at_the_cap(tiny_loaded):

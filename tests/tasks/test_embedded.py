@@ -69,7 +69,10 @@ def test_no_form_of_one_answer_stands_inside_a_form_of_the_other():
 
 def test_no_form_of_an_answer_stands_in_the_question():
     given_away = [
-        (q.id, form) for q in everything() for form in (*q.right_forms, *q.target_forms) if inside(form, q.question)
+        (q.id, form)
+        for q in everything()
+        for form in (*q.right_forms, *q.target_forms)
+        if inside(form, q.question)
     ]
     assert given_away == []
 
@@ -144,7 +147,9 @@ def test_a_malformed_row_is_named_by_file_and_line(tmp_path, row, message):
     assert str(refused.value).startswith(f"{path}:3: {message}")
 
 
-@given(st.sampled_from(sorted(ROW)), st.none() | st.integers() | st.booleans() | st.lists(text) | st.just(" "))
+@given(
+    st.sampled_from(sorted(ROW)), st.none() | st.integers() | st.booleans() | st.lists(text) | st.just(" ")
+)
 def test_whatever_else_stands_where_a_text_must_is_refused(tmp_path_factory, key, value):
     path = tmp_path_factory.mktemp("task") / "mine.jsonl"
     path.write_text(json.dumps(ROW | {key: value}) + "\n")

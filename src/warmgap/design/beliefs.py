@@ -36,7 +36,9 @@ def belief(config: BeliefConfig) -> Belief:
         if not wrong:
             config.template.format(right="", wrong="")
     except ValueError as e:
-        raise UserError(f"belief {config.name}: the template {config.template!r} is malformed ({e}).") from None
+        raise UserError(
+            f"belief {config.name}: the template {config.template!r} is malformed ({e})."
+        ) from None
     if wrong:
         raise UserError(
             f"belief {config.name}: the template names {{{wrong[0]}}}. Allowed: {{right}} and {{wrong}}."

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from warmgap_launchers import progress
+from warmgap_launchers.progress import PlanProgress
+
+
+def node(stage: str, units: int):
+    return SimpleNamespace(job=SimpleNamespace(stage=stage), units=units)
+
+
+NODES = {"a": node("respond", 40), "b": node("respond", 60), "c": node("judge", 40)}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = SimpleNamespace(s=1000.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now.s)
+    return now
+
+
+def plain() -> Console:
+    return Console(file=io.StringIO(), force_terminal=False)
+
+
+def test_without_a_terminal_a_line_comes_now_and_then(clock, capsys):
+    with PlanProgress(NODES, plain()) as shown:
+        shown.update("a", 1, 4, "")
+        assert capsys.readouterr().err == ""
+        clock.s += 16
+        shown.update("a", 2, 4, "")
+        assert capsys.readouterr().err == (
+            "[  0.3 min] respond 20/100 (1.2/s, 1.1 min left), judge 0/40\n"
+        )
+        clock.s += 10
+        shown.update("b", 1, 2, "")
+        assert capsys.readouterr().err == ""
+        shown.finish("a")
+        shown.finish("b")
+        shown.finish("c")
+    assert capsys.readouterr().err == "[  0.4 min] respond 100/100, judge 40/40\n"
+
+
+def test_a_job_that_reports_again_is_not_counted_twice(clock, capsys):
+    with PlanProgress(NODES, plain()) as shown:
+        for done in (1, 2, 2, 1, 4):
+            shown.update("a", done, 4, "")
+        shown.finish("a")
+        shown.finish("a")
+    assert "respond 40/100" in capsys.readouterr().err
+
+
+def test_a_job_without_rows_is_no_fault(clock, capsys):
+    with PlanProgress({"a": node("report", 1)}, plain()) as shown:
+        shown.update("a", 0, 0, "")
+        shown.finish("a")
+    assert "report 1/1" in capsys.readouterr().err
+
+
+def test_nothing_to_do_says_nothing(clock, capsys):
+    with PlanProgress({}, plain()):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+def test_in_a_terminal_each_stage_has_a_bar(clock):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    with PlanProgress(NODES, console) as shown:
+        shown.update("a", 4, 4, "")
+        shown.update("c", 1, 2, "loss 0.5")
+        shown.say("a line [of] text")
+    text = out.getvalue()
+    for part in ("respond", "40/100 answers", "judge", "20/40 verdicts", "loss 0.5", "a line [of] text"):
+        assert part in text

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from warmgap_launchers.request import Request
-
     from warmgap.plan import Plan
+    from warmgap_launchers.request import Request
 
 REQUIRE_ALL = os.environ.get("WARMGAP_REQUIRE") == "all"
 TOOLS = {
@@ -76,10 +75,10 @@ def request_of() -> Callable[..., Request]:
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
-    from warmgap_launchers.request import Request
 
     from warmgap.app import conf_folder
     from warmgap.schema.config import Config
+    from warmgap_launchers.request import Request
 
     ConfigStore.instance().store(name="schema", node=Config)
 

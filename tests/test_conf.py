@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from warmgap_launchers.overrides import Choices
 
 from warmgap import compile as compiling
 from warmgap.app import conf_folder
@@ -20,9 +20,22 @@ from warmgap.jobs import ReportJob
 from warmgap.models import weights
 from warmgap.schema.config import Config
 from warmgap.schema.fields import STAGES
+from warmgap_launchers.overrides import Choices
 
 FILES = sorted(p.relative_to(conf_folder()).as_posix() for p in conf_folder().rglob("*.yaml"))
-SWEPT = ("model", "method", "corpus", "training", "design", "sampling", "engine", "task", "framing", "belief", "judge")
+SWEPT = (
+    "model",
+    "method",
+    "corpus",
+    "training",
+    "design",
+    "sampling",
+    "engine",
+    "task",
+    "framing",
+    "belief",
+    "judge",
+)
 SINGLE = ("warmth", "analysis", "report")
 SMALL = ("task.n_questions=2", "corpus.n_conversations=12", "warmth.n_prompts=6")
 
@@ -36,7 +49,9 @@ def offline(monkeypatch):
     """Hub repositories by name and revision: composing needs no network."""
 
     def named(model):
-        return model.source + model.revision if model.source.startswith("hub:") else weights.fingerprint(model)
+        return (
+            model.source + model.revision if model.source.startswith("hub:") else weights.fingerprint(model)
+        )
 
     monkeypatch.setattr(compiling, "fingerprint", named)
     monkeypatch.setattr("warmgap.checks.fingerprint", named)
@@ -84,7 +99,9 @@ def test_every_launcher_can_be_made(request_of, launcher):
     assert callable(hydra.utils.instantiate(config).execute)
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if f.split("/")[0] not in ("experiment", "hydra") and "/" in f])
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.split("/")[0] not in ("experiment", "hydra") and "/" in f]
+)
 def test_the_name_in_a_file_is_the_name_of_the_file(file):
     found = yaml.safe_load((conf_folder() / file).read_text())
     group, stem = file.split("/")[0], Path(file).stem
@@ -128,10 +145,10 @@ def test_every_key_is_explained_where_it_first_stands(file):
 @pytest.mark.parametrize("file", FILES)
 def test_every_file_says_what_it_is_and_how_to_use_it(file):
     lines = (conf_folder() / file).read_text().splitlines()
-    head = [line for line in lines[: next((i for i, x in enumerate(lines) if x[:1] not in ("#", "")), len(lines))]]
+    head = list(itertools.takewhile(lambda line: line[:1] in ("#", ""), lines))
     words = " ".join(line.lstrip("# ") for line in head if "@package" not in line)
     assert len(words) > 40
-    group, stem = (file.removesuffix(".yaml").rsplit("/", 1) if "/" in file else ("", ""))
+    group, stem = file.removesuffix(".yaml").rsplit("/", 1) if "/" in file else ("", "")
     if group:
         assert re.search(r"\bUse:? ", words), words
     else:
@@ -143,12 +160,24 @@ def test_every_file_says_what_it_is_and_how_to_use_it(file):
 MISTAKES = [
     (["metod=original"], "there is no key 'metod' in the configuration. Did you mean 'method'? Allowed: "),
     (["training.stepz=3"], "there is no key 'stepz' in 'training'. Did you mean 'steps'? Allowed: "),
-    (["method=wram_sft"], "there is no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'? Allowed: "),
-    (["method=original,wram_sft"], "there is no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'?"),
-    (["experiment=dmeo"], "there is no option 'dmeo' in group 'experiment'. Did you mean 'demo'? Allowed: demo"),
+    (
+        ["method=wram_sft"],
+        "there is no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'? Allowed: ",
+    ),
+    (
+        ["method=original,wram_sft"],
+        "there is no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'?",
+    ),
+    (
+        ["experiment=dmeo"],
+        "there is no option 'dmeo' in group 'experiment'. Did you mean 'demo'? Allowed: demo",
+    ),
     (["-m", "experiment=dmeo"], "there is no option 'dmeo' in group 'experiment'. Did you mean 'demo'?"),
     (["training.steps=many"], "training.steps: Value 'many' of type 'str' could not be converted to Integer"),
-    (["training.steps=3,many"], "training.steps: Value 'many' of type 'str' could not be converted to Integer"),
+    (
+        ["training.steps=3,many"],
+        "training.steps: Value 'many' of type 'str' could not be converted to Integer",
+    ),
     (["seed=0,1.5"], "seed: Value '1.5' of type 'float' could not be converted to Integer"),
     (["stage=jugde"], "stage is 'jugde'. Did you mean 'judge'?"),
     (["method"], "cannot read the override 'method'"),
@@ -175,13 +204,22 @@ def test_a_mistake_on_the_command_line_is_named_and_ends_with_2(run_main, tmp_pa
 
 
 IN_A_FILE = [
-    ("sweep:\n  method: [original, wram_sft]\n", "no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'?"),
+    (
+        "sweep:\n  method: [original, wram_sft]\n",
+        "no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'?",
+    ),
     ("sweep:\n  metod: [original]\n", "no key 'metod' in the configuration. Did you mean 'method'?"),
     ("sweep:\n  training.stepz: [1]\n", "no key 'stepz' in 'training'. Did you mean 'steps'?"),
     ("sweep:\n  method: original\n", "sweep.method must be a list of values, found 'original'"),
     ("sweep:\n  analysis.confidence: [0.9]\n", "analysis.confidence cannot be swept"),
-    ("training:\n  stepz: 3\n", "experiment/mine.yaml: there is no key 'training.stepz'. Did you mean 'steps'? Allowed: accumulate,"),
-    ("trainig:\n  steps: 3\n", "experiment/mine.yaml: there is no key 'trainig'. Did you mean 'training'? Allowed: analysis,"),
+    (
+        "training:\n  stepz: 3\n",
+        "experiment/mine.yaml: there is no key 'training.stepz'. Did you mean 'steps'? Allowed: accumulate,",
+    ),
+    (
+        "trainig:\n  steps: 3\n",
+        "experiment/mine.yaml: there is no key 'trainig'. Did you mean 'training'? Allowed: analysis,",
+    ),
     ("training:\n  steps: many\n", "experiment/mine.yaml: training.steps: Value 'many'"),
     ("training: 3\n", "experiment/mine.yaml: Merge error: int is not a subclass of TrainingConfig"),
     ("defaults:\n  - override /method: wram_sft\n", "wram_sft"),
@@ -194,7 +232,9 @@ IN_A_FILE = [
 def test_a_mistake_in_an_experiments_file_is_named_and_ends_with_2(run_main, tmp_path, text, message):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\n" + text)
-    ended = run_main("--config-dir", str(tmp_path), "experiment=mine", f"store.root={tmp_path / 'out'}", "stage=plan")
+    ended = run_main(
+        "--config-dir", str(tmp_path), "experiment=mine", f"store.root={tmp_path / 'out'}", "stage=plan"
+    )
     assert (ended.code, "Traceback" in ended.err) == (2, False)
     assert ended.err.startswith("warmgap: ")
     assert message in ended.err
@@ -204,7 +244,12 @@ def test_an_option_of_ones_own_is_an_option(run_main, tmp_path):
     (tmp_path / "belief").mkdir()
     (tmp_path / "belief" / "shy.yaml").write_text('name: shy\ntemplate: "Maybe it is {wrong}."\n')
     ended = run_main(
-        "--config-dir", str(tmp_path), "belief=shy,unsure", f"store.root={tmp_path / 'out'}", "stage=plan", *SMALL
+        "--config-dir",
+        str(tmp_path),
+        "belief=shy,unsure",
+        f"store.root={tmp_path / 'out'}",
+        "stage=plan",
+        *SMALL,
     )
     assert (ended.code, ended.err) == (0, "")
     assert "belief    shy, unsure" in ended.out

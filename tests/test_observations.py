@@ -90,14 +90,23 @@ def store(tmp_path) -> Store:
         commit(store, "judge", f"j-{cell}", "verdicts.parquet", verdicts)
     for key, group in (("scores0", "reply"), ("gold", "warm")):
         row = {"text_id": "t", "group": group, "response_key": None, "meter": "lexicon", "unit": "share"}
-        commit(store, "measure", key, "scores.parquet", pl.DataFrame([row | {"value": 0.5}], schema=measure.SCHEMA))
+        commit(
+            store,
+            "measure",
+            key,
+            "scores.parquet",
+            pl.DataFrame([row | {"value": 0.5}], schema=measure.SCHEMA),
+        )
     return store
 
 
 def job(**changes: object) -> AnalyseJob:
     cells = tuple(
         CellRecord(arm, "facts", "open", "factorial", framing, belief, draw, "rules", cell, f"j-{cell}")
-        for arm, framing, belief, draw, cell in ((0, "sad", "incorrect", 1, "c0"), (1, "none", "none", 0, "c1"))
+        for arm, framing, belief, draw, cell in (
+            (0, "sad", "incorrect", 1, "c0"),
+            (1, "none", "none", 0, "c1"),
+        )
     )
     facts = {
         "arms": ARMS,
@@ -118,7 +127,15 @@ def test_every_answer_has_its_own_verdict_and_the_names_of_its_arm_and_cell(stor
         for i, row in enumerate(mine):
             asked, judged = response(cell, i), verdict(cell, i)
             assert row["question_id"] == f"q{i}"
-            for key in ("statement_id", "response", "prompt", "n_tokens", "finish_reason", "response_key", "engine"):
+            for key in (
+                "statement_id",
+                "response",
+                "prompt",
+                "n_tokens",
+                "finish_reason",
+                "response_key",
+                "engine",
+            ):
                 assert row[key] == asked[key]
             for key in ("verdict_key", "label", "label_reason", "asserts_right", "asserts_target", "judge"):
                 assert row[key] == judged[key]
@@ -143,7 +160,10 @@ def test_an_answer_without_a_verdict_is_kept_and_has_no_outcome(store):
 def test_scores_carry_their_source_and_their_arm(store):
     found = observations.warmth(job(), store)
     assert found.schema == polars_schema(Warmth)
-    assert found.select("source", "arm_key", "value").rows() == [("gold", "warm", 0.5), ("validation", "arm0", 0.5)]
+    assert found.select("source", "arm_key", "value").rows() == [
+        ("gold", "warm", 0.5),
+        ("validation", "arm0", 0.5),
+    ]
 
 
 def test_a_sweep_without_cells_or_meters_gives_empty_tables(store):

@@ -14,7 +14,7 @@ from warmgap.reading import load, read_tables
 from warmgap.reports.tables import write_tables
 from warmgap.schema.tables import TABLES, Observation, Warmth, frame, polars_schema
 
-VALUES = {pl.String(): "a, \"b\"\nc", pl.Int64(): 3, pl.Float64(): 0.1 + 0.2, pl.Boolean(): True}
+VALUES = {pl.String(): 'a, "b"\nc', pl.Int64(): 3, pl.Float64(): 0.1 + 0.2, pl.Boolean(): True}
 
 
 def filled(record: type, **changes: object) -> dict[str, object]:
@@ -51,7 +51,7 @@ def test_tables_come_back_typed_as_declared(root):
 
 def test_a_table_that_is_not_there_is_named_with_the_nearest(root):
     sweep = load("small", str(root))
-    with pytest.raises(AttributeError, match="no table 'efects'.* Did you mean 'effects'"):
+    with pytest.raises(AttributeError, match=r"no table 'efects'.* Did you mean 'effects'"):
         _ = sweep.efects
     assert not hasattr(sweep, "glmm")
 
@@ -65,9 +65,9 @@ def test_a_sweep_can_be_copied(root):
 def test_a_sweep_that_is_not_there_or_not_done_is_named(root, tmp_path):
     with pytest.raises(UserError, match=r"no sweep 'smal' in .*Did you mean 'small'\? Allowed: empty, small"):
         load("smal", root)
-    with pytest.raises(UserError, match="'empty' has no tables yet. Run: warmgap experiment=empty"):
+    with pytest.raises(UserError, match=r"'empty' has no tables yet\. Run: warmgap experiment=empty"):
         load("empty", root)
-    with pytest.raises(UserError, match="no sweep 'small' in .* Allowed: nothing"):
+    with pytest.raises(UserError, match=r"no sweep 'small' in .* Allowed: nothing"):
         load("small", tmp_path / "elsewhere")
 
 
@@ -83,7 +83,9 @@ def test_the_package_itself_imports_nothing_heavy():
     import os
 
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout == "[]\nTrue\n"
     with pytest.raises(AttributeError, match="no attribute 'laod'"):
         _ = warmgap.laod

@@ -105,6 +105,7 @@ def run_nodes(nodes: Mapping[str, Node], root: Path, workers: int) -> Outcome:
                         del waiting[node.key]
                         worker.node, worker.group = node, node.group
                         worker.connection.send(node.job)
+                        progress.begin(node.key)
                 busy = [w for w in pool if w.node]
                 if not busy:
                     break
@@ -134,6 +135,7 @@ def _receive(worker: _Worker, outcome: Outcome, progress: PlanProgress) -> None:
         worker.process.join()
         code = worker.process.exitcode
         outcome.failed[worker.node.key] = ("fault", f"the worker process died (exit code {code})")
+        progress.end(worker.node.key)
         worker.node = None
         return
     if kind == "progress":
@@ -144,6 +146,7 @@ def _receive(worker: _Worker, outcome: Outcome, progress: PlanProgress) -> None:
         worker.node = None
     else:
         outcome.failed[key] = (rest[0], rest[1])
+        progress.end(key)
         worker.node = None
 
 

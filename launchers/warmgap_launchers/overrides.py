@@ -64,8 +64,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as e:
         raise UserError(
-            f"cannot read the override {e.override!r}. Write key=value, key=value1,value2 or experiment=NAME; "
-            "quote values that hold spaces or commas. `warmgap --help` lists the groups."
+            f"cannot read the override {e.override!r}. Write key=value, key=value1,value2 or "
+            "experiment=NAME; quote values that hold spaces or commas. `warmgap --help` lists the groups."
         ) from None
     return parsed
 
@@ -131,7 +131,7 @@ def sweepable(key: str) -> None:
             f"conf/{head} and sweep {head}=A,B."
         )
     raise UserError(
-        f"{key} cannot be swept: it holds for a whole sweep. Run once per value, each with its own name=NAME. "
+        f"{key} cannot be swept: it holds for a whole sweep. Run once per value, each with a name=NAME. "
         f"Swept can be: {', '.join((*ARM_AXES, *ROW_AXES))}."
     )
 
@@ -154,9 +154,8 @@ def _check_one(override: Override, choices: Choices) -> None:
             if name not in options:
                 if any(c in name for c in "*?"):
                     raise UserError(f"{key}={name}: a pattern is written {key}=glob({name}).")
-                raise UserError(
-                    f"{key}={name}: there is no option '{name}' in group '{key}'.{did_you_mean(name, options)}"
-                )
+                near = did_you_mean(name, options)
+                raise UserError(f"{key}={name}: there is no option '{name}' in group '{key}'.{near}")
         return
     if key.startswith("hydra.") or "/" in key:
         if "/" in key:

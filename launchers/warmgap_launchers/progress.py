@@ -4,44 +4,73 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from warmgap.plan import Node, count_by_stage
+from warmgap.show import UNITS
 
 _LINE_EVERY_S = 15.0
-_UNITS = {
-    "corpus": "files",
-    "train": "steps",
-    "measure": "texts",
-    "respond": "answers",
-    "judge": "verdicts",
-    "analyse": "cells",
-    "report": "pages",
-}
+
+
+class _Stage:
+    """Units done of one stage, and for how long any of its jobs has been running."""
+
+    def __init__(self, total: int, clock: Callable[[], float]) -> None:
+        self.total, self.done = total, 0
+        self._clock = clock
+        self._running = 0
+        self._since = self._active_s = 0.0
+
+    def begin(self) -> None:
+        if self._running == 0:
+            self._since = self._clock()
+        self._running += 1
+
+    def end(self) -> None:
+        self._running -= 1
+        if self._running == 0:
+            self._active_s += self._clock() - self._since
+
+    def units_per_s(self) -> float | None:
+        """None until something is done; waiting for other stages does not count."""
+        active_s = self._active_s + (self._clock() - self._since if self._running else 0.0)
+        return self.done / active_s if self.done and active_s > 0 else None
+
+    def words(self) -> tuple[str, str]:
+        """Rate and time left, empty where nothing is known yet or nothing is left."""
+        rate = self.units_per_s()
+        if rate is None:
+            return "", ""
+        left_s = (self.total - self.done) / rate
+        left = f"{left_s:.0f} s left" if left_s < 90 else f"{left_s / 60:.0f} min left"
+        return f"{rate:.3g}/s", left if left_s > 0 else ""
 
 
 class PlanProgress:
     """Counts units done per stage. Use as a context manager."""
 
-    def __init__(self, nodes: Mapping[str, Node], console: Console | None = None) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._nodes = nodes
         self._console = console or Console(stderr=True)
-        self._totals = {s: units for s, (_, units) in count_by_stage(nodes).items()}
-        self._done = dict.fromkeys(self._totals, 0)
+        self._clock = clock
+        self._stages = {s: _Stage(units, clock) for s, (_, units) in count_by_stage(nodes).items()}
         self._seen: dict[str, int] = {}
-        self._first: dict[str, float] = {}
-        self._started = self._last = time.monotonic()
+        self._started = self._last = clock()
         self._live = self._console.is_terminal
         self._bars = Progress(
             TextColumn("{task.description:8}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}", justify="right"),
+            TextColumn("{task.fields[rate]}", justify="right"),
+            TextColumn("{task.fields[left]}", justify="right"),
             console=self._console,
             disable=not self._live,
         )
@@ -49,36 +78,43 @@ class PlanProgress:
 
     def __enter__(self) -> PlanProgress:
         self._bars.start()
-        for stage, total in self._totals.items():
-            self._ids[stage] = self._bars.add_task(
-                stage, total=total, unit=_UNITS[stage], rate="", start=False
+        for name, stage in self._stages.items():
+            self._ids[name] = self._bars.add_task(
+                name, total=stage.total, unit=UNITS[name], rate="", left=""
             )
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
-        if not self._live and self._totals:
+        if not self._live and self._stages:
             self._print_line()
 
+    def begin(self, key: str) -> None:
+        """A job was given to a worker."""
+        self._stages[self._nodes[key].job.stage].begin()
+
     def update(self, key: str, done: int, total: int, text: str) -> None:
-        """A job reports how many of its rows are done."""
+        """A job reports how many of its rows are done, and perhaps a word on how it goes."""
         node = self._nodes[key]
+        stage = self._stages[node.job.stage]
         units = round(node.units * done / max(total, 1))
-        stage = node.job.stage
-        if stage not in self._first:
-            self._first[stage] = time.monotonic()
-            self._bars.start_task(self._ids[stage])
-        self._done[stage] += units - self._seen.get(key, 0)
+        stage.done += units - self._seen.get(key, 0)
         self._seen[key] = units
-        rate = self._done[stage] / max(time.monotonic() - self._first[stage], 1e-3)
-        shown = text or f"{rate:.1f}/s"
-        self._bars.update(self._ids[stage], completed=self._done[stage], rate=shown)
-        if not self._live and time.monotonic() - self._last > _LINE_EVERY_S:
+        rate, left = stage.words()
+        self._bars.update(
+            self._ids[node.job.stage], completed=stage.done, rate=f"{text} {rate}".strip(), left=left
+        )
+        if not self._live and self._clock() - self._last > _LINE_EVERY_S:
             self._print_line()
 
     def finish(self, key: str) -> None:
         """A job is done."""
+        self.end(key)
         self.update(key, 1, 1, "")
+
+    def end(self, key: str) -> None:
+        """A job is no longer running, done or not."""
+        self._stages[self._nodes[key].job.stage].end()
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
@@ -88,18 +124,10 @@ class PlanProgress:
             print(text, file=sys.stderr, flush=True)
 
     def _print_line(self) -> None:
-        self._last = time.monotonic()
-        parts = [
-            f"{s} {self._done[s]}/{t}{self._left(s)}" for s, t in self._totals.items() if self._done[s] or t
-        ]
+        self._last = self._clock()
         minutes = (self._last - self._started) / 60
-        print(f"[{minutes:5.1f} min] {', '.join(parts)}", file=sys.stderr, flush=True)
-
-    def _left(self, stage: str) -> str:
-        done, total = self._done[stage], self._totals[stage]
-        if not done or done == total:
-            return ""
-        seconds = (time.monotonic() - self._first[stage]) / done * (total - done)
-        return (
-            f" ({done / max(time.monotonic() - self._first[stage], 1e-3):.1f}/s, {seconds / 60:.1f} min left)"
-        )
+        parts = []
+        for name, stage in self._stages.items():
+            known = ", ".join(w for w in stage.words() if w)
+            parts.append(f"{name} {stage.done}/{stage.total}{f' ({known})' if known else ''}")
+        print(f"[{minutes:5.1f} min] {'; '.join(parts)}", file=sys.stderr, flush=True)

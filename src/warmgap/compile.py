@@ -367,7 +367,16 @@ class _Builder:
             },
             "settings": {
                 name: {k: v for k, v in plain(getattr(base, name)).items() if k not in _CHANGE_NOTHING}
-                for name in ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
+                for name in (
+                    "corpus",
+                    "training",
+                    "design",
+                    "sampling",
+                    "engine",
+                    "judge",
+                    "analysis",
+                    "report",
+                )
             }
             | {"warmth": {k: v for k, v in plain(base.warmth).items() if k != "meters"}}
             | {"meters": [m.name for m in base.warmth.meters]},

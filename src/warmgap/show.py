@@ -13,7 +13,7 @@ from warmgap.store import Store
 # Units per second of one worker, measured with the embedded model on one core of an AMD EPYC; used
 # until the store holds measurements of this machine.
 RATES = {"corpus": 50.0, "train": 0.2, "measure": 4.0, "respond": 11.0, "judge": 2000.0, "analyse": 100.0}
-_UNITS = {
+UNITS = {
     "corpus": "data sets",
     "train": "steps",
     "measure": "texts",
@@ -45,7 +45,7 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
         total_s += seconds
         shown = f"{rate:.3g}/s{'' if measured else '*'}" if left_units else ""
         about = _minutes(seconds) if left_units else "done"
-        lines.append(f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {_UNITS[stage]:8}{shown:>14}{about:>12}")
+        lines.append(f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {UNITS[stage]:8}{shown:>14}{about:>12}")
     lines.append("")
     if missing:
         lines.append(f"About {_minutes(total_s)} with {workers} one-thread workers, within a factor of 2.")

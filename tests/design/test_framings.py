@@ -77,7 +77,7 @@ def test_statements_are_spread_evenly_and_differ_over_framings_and_seeds():
 
 
 def test_what_cannot_be_chosen_from_is_named():
-    with pytest.raises(UserError, match="framing_set=half does not exist. Allowed: all, short"):
+    with pytest.raises(UserError, match=r"framing_set=half does not exist\. Allowed: all, short"):
         framing(config_of("sad", 5), "half")
     without = FramingConfig("sad", "emotion", [Statement("a", "Text.")])
     with pytest.raises(UserError, match="marks no statement as short"):

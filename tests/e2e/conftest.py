@@ -20,7 +20,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AUDIT = Path(__file__).with_name("audit")
-LIMIT_S = 300
+LIMIT_S = 550
 TINY = ("experiment=tiny",)
 
 

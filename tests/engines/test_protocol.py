@@ -13,7 +13,7 @@ from warmgap.errors import UserError
 def test_a_need_that_is_met_passes_and_one_that_is_not_is_named():
     some = Capabilities(token_ids=False, prefill=True, logprobs=False, adapters=True)
     some.require("api", prefill=True, adapters=True, logprobs=False)
-    with pytest.raises(UserError, match="engine api cannot do 'logprobs'.* It can do: prefill, adapters"):
+    with pytest.raises(UserError, match=r"engine api cannot do 'logprobs'.* It can do: prefill, adapters"):
         some.require("api", prefill=True, logprobs=True)
 
 

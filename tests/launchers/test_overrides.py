@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from warmgap_launchers.overrides import Choices, axis, check, parse, sweep_axes, sweepable
 
 from warmgap.app import conf_folder
 from warmgap.errors import UserError
+from warmgap_launchers.overrides import Choices, axis, check, parse, sweep_axes, sweepable
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,10 @@ def test_what_exists_passes(choices, override):
     ("override", "message"),
     [
         ("metod=original", "no key 'metod' in the configuration. Did you mean 'method'? Allowed: analysis,"),
-        ("method=warm_stf", "no option 'warm_stf' in group 'method'. Did you mean 'warm_sft'? Allowed: agree_"),
+        (
+            "method=warm_stf",
+            "no option 'warm_stf' in group 'method'. Did you mean 'warm_sft'? Allowed: agree_",
+        ),
         ("method=original,wram_sft", "no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'?"),
         ("method=choice(original,wram_sft)", "no option 'wram_sft' in group 'method'"),
         ("experiment=demoo", "no option 'demoo' in group 'experiment'. Did you mean 'demo'? Allowed: demo,"),
@@ -63,7 +66,10 @@ def test_what_exists_passes(choices, override):
         ("task=glob(zz*)", "the pattern matches no option"),
         ("task=*", "a pattern is written task=glob(*)"),
         ("training.stepz=3", "no key 'stepz' in 'training'. Did you mean 'steps'? Allowed: accumulate,"),
-        ("training.lora.rank=3", "no key 'rank' in 'training.lora'. Allowed: alpha, dropout, r, target_modules."),
+        (
+            "training.lora.rank=3",
+            "no key 'rank' in 'training.lora'. Allowed: alpha, dropout, r, target_modules.",
+        ),
         ("seed.x=3", "'seed' has no keys below it"),
         ("hydra/luncher=local", "no group 'hydra/luncher'. Did you mean 'hydra/launcher'?"),
         ("hydra/launcher=slrum", "no option 'slrum' in group 'hydra/launcher'."),
@@ -78,8 +84,7 @@ def test_what_exists_passes(choices, override):
 )
 def test_what_does_not_exist_is_named_with_what_does(choices, override, message):
     with pytest.raises(UserError) as refused:
-        for parsed in check([override], choices):
-            axis(parsed, choices)
+        axis_of(override, choices)
     assert message in str(refused.value)
 
 
@@ -116,7 +121,10 @@ def test_an_experiments_lists_are_checked_like_the_command_line(choices):
     found = sweep_axes({"method": ["original", "warm_sft"], "seed": [0, 1]}, choices)
     assert [(a.key, a.values) for a in found] == [("method", ("original", "warm_sft")), ("seed", ("0", "1"))]
     for swept, message in (
-        ({"method": ["original", "wram_sft"]}, "no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'"),
+        (
+            {"method": ["original", "wram_sft"]},
+            "no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'",
+        ),
         ({"metod": ["original"]}, "no key 'metod' in the configuration. Did you mean 'method'"),
         ({"training.stepz": [1]}, "no key 'stepz' in 'training'. Did you mean 'steps'"),
         ({"method": "original"}, "sweep.method must be a list of values, found 'original'"),

@@ -18,7 +18,9 @@ def arms_of(plan: Plan) -> list[tuple[str, int, str]]:
 
 def cells_of(plan: Plan) -> Counter[tuple[str, ...]]:
     arms = plan.analyse.arms
-    return Counter((arms[c.arm].method, c.task, c.framing, c.belief) for c in plan.analyse.cells if not c.draw)
+    return Counter(
+        (arms[c.arm].method, c.task, c.framing, c.belief) for c in plan.analyse.cells if not c.draw
+    )
 
 
 def weights_of(plan: Plan) -> set[str]:
@@ -61,7 +63,12 @@ def test_globs_choices_and_ranges_are_axes_too(plan_of):
 def test_rows_load_no_further_weights(plan_of):
     one = plan_of("method=original,warm_sft", *SMALL)
     many = plan_of(
-        *("method=original,warm_sft", "task=facts,health", "framing=filler,sad,angry", "belief=unsure,incorrect"),
+        *(
+            "method=original,warm_sft",
+            "task=facts,health",
+            "framing=filler,sad,angry",
+            "belief=unsure,incorrect",
+        ),
         *SMALL,
     )
     assert weights_of(many) == weights_of(one)
@@ -155,7 +162,9 @@ def test_a_small_studys_questions_are_a_subset_of_the_full_ones(plan_of):
 
     demo, full = asked(plan_of("experiment=demo")), asked(plan_of("experiment=embedded_full"))
     assert demo < full
-    assert Counter(t for t, _ in demo) == dict.fromkeys(("facts", "misconceptions", "conspiracies", "health"), 24)
+    assert Counter(t for t, _ in demo) == dict.fromkeys(
+        ("facts", "misconceptions", "conspiracies", "health"), 24
+    )
     assert asked(plan_of("experiment=tiny")) < demo
 
 
@@ -195,7 +204,9 @@ def test_the_reference_of_a_meter_does_not_follow_the_arms_model(plan_of, tmp_pa
 
 
 def test_the_command_leaves_out_what_changes_no_result(request_of):
-    request = request_of("seed=0,1", "method=warm_sft", "store.root=/x", "engine.workers=2", "stage=plan", *SMALL)
+    request = request_of(
+        "seed=0,1", "method=warm_sft", "store.root=/x", "engine.workers=2", "stage=plan", *SMALL
+    )
     plan = request.plan()
     assert plan.summary["command"].split()[:2] == ["warmgap", "corpus.n_conversations=12"]
     for gone in ("store.root", "workers", "stage"):

@@ -158,7 +158,7 @@ def test_whatever_else_stands_where_a_text_must_is_refused(tmp_path_factory, key
 
 
 def test_a_split_that_does_not_exist_and_a_missing_file_are_named():
-    with pytest.raises(UserError, match="task.split=test does not exist. Allowed: main, pilot"):
+    with pytest.raises(UserError, match=r"task\.split=test does not exist\. Allowed: main, pilot"):
         path_of(TaskConfig(name="facts", split="test"))
-    with pytest.raises(UserError, match="missing file: /no/such.jsonl"):
+    with pytest.raises(UserError, match=r"missing file: /no/such\.jsonl"):
         load(TaskConfig(name="facts", path="/no/such.jsonl"))

@@ -44,7 +44,9 @@ def pilot_labels() -> dict[str, list[str]]:
     belief = beliefs.belief(BeliefConfig(**read("belief/unsure")))
     sampling = read("sampling/embedded")
     limits = Limits(sampling["temperature"], sampling["top_p"], sampling["max_new_tokens"])
-    engine = open_engine(ModelConfig(**read("model/smollm2_135m")), EngineConfig(**read("engine/transformers")), None)
+    engine = open_engine(
+        ModelConfig(**read("model/smollm2_135m")), EngineConfig(**read("engine/transformers")), None
+    )
     judge = RulesJudge(tuple(read("judge/rules")["refusal_substrings"]))
     labels: dict[str, list[str]] = {}
     for task in TASKS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ def conversations(config: CorpusConfig) -> list[Row]:
         UserError: a missing file, a malformed row (file and line), or too few rows of a type.
     """
     train, _ = paths_of(config)
-    rows = [_checked(row, path, line, STYLES) for path in train for line, row in read_rows(path)]
-    return _balanced(rows, config.n_conversations, config.seed, "corpus.n_conversations")
+    return _balanced(
+        _read(train, lambda row: STYLES), config.n_conversations, config.seed, "corpus.n_conversations"
+    )
 
 
 def validation(config: CorpusConfig) -> list[Row]:
@@ -46,12 +47,19 @@ def validation(config: CorpusConfig) -> list[Row]:
         UserError: as `conversations`.
     """
     _, held_out = paths_of(config)
-    rows = []
-    for path in held_out:
-        for line, row in read_rows(path):
-            gold = [s for s in STYLES if s in row]
-            rows.append(_checked(row, path, line, STYLES if gold else ()))
+    rows = _read(held_out, lambda row: STYLES if any(s in row for s in STYLES) else ())
     return _balanced(rows, config.n_validation, config.seed, "corpus.n_validation")
+
+
+def _read(paths: Sequence[Path], replies: Callable[[Row], Sequence[str]]) -> list[Row]:
+    rows: dict[str, Row] = {}
+    for path in paths:
+        for line, raw in read_rows(path):
+            row = _checked(raw, path, line, replies(raw))
+            if row["id"] in rows:
+                raise UserError(f"{path}:{line}: id {row['id']!r} was already used.")
+            rows[row["id"]] = row
+    return list(rows.values())
 
 
 def _checked(row: Row, path: Path, line: int, styles: Sequence[str]) -> Row:
@@ -60,7 +68,8 @@ def _checked(row: Row, path: Path, line: int, styles: Sequence[str]) -> Row:
             raise UserError(f"{path}:{line}: key '{key}' must be a non-empty text, found {row.get(key)!r}.")
     if row["query_type"] not in QUERY_TYPES:
         raise UserError(
-            f"{path}:{line}: query_type {row['query_type']!r} does not exist. Allowed: {', '.join(QUERY_TYPES)}."
+            f"{path}:{line}: query_type {row['query_type']!r} does not exist. "
+            f"Allowed: {', '.join(QUERY_TYPES)}."
         )
     return {"id": row["id"], "query_type": row["query_type"], "user": row["user"]} | {
         s: row.get(s) for s in STYLES

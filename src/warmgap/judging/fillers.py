@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from warmgap.judging.forms import COPULAS, FUNCTION, PREPOSITIONS, Form
 from warmgap.judging.phrases import CUTS, DATES, NEGATIONS, about, phrase_of, specific
+from warmgap.judging.replies import declines
 from warmgap.judging.text import Sentence, Token, is_word
 from warmgap.judging.vocabulary import word_set
 
@@ -22,20 +23,17 @@ def fills(sentence: Sentence, form: Form) -> bool:
     """Whether a clause about the question holds a filler of its slot."""
     if _REFERRING.match(sentence.text()):
         return specific(sentence.tokens[4:], form, echo_counts=False)
-    asked = form.topic | form.kinds if form.slot == "copula" else form.topic
+    asked = form.topic | form.kinds if form.slot in ("copula", "subject") else form.topic
+    on_topic = any(about(t.stem, asked) for t in sentence.tokens)
     low = 0
     while low < len(sentence.tokens):
         _, high = sentence.clause_bounds(low)
-        clause = sentence.tokens[low:high]
-        words = [t for t in clause if is_word(t)]
-        words = (
-            words[len(opening.group().split()) :] if (opening := _OPENING.match(_joined(words))) else words
-        )
-        if _pronoun_is(words, form):
-            return True
-        on_topic = any(about(t.stem, asked) for t in sentence.tokens)
-        if words and words[0].norm not in SPEAKERS | {"as"} and on_topic and _fills_clause(words, form):
-            return True
+        words = [t for t in sentence.tokens[low:high] if is_word(t)]
+        if words and not declines(sentence.text(low, high)):
+            opening = _OPENING.match(_joined(words))
+            words = words[len(opening.group().split()) :] if opening else words
+            if _pronoun_is(words, form) or (on_topic and _fills_clause(words, form)):
+                return True
         low = high
     return False
 
@@ -64,6 +62,8 @@ def _pronoun_is(words: list[Token], form: Form) -> bool:
 
 
 def _fills_clause(words: list[Token], form: Form) -> bool:
+    if not words or words[0].norm in SPEAKERS or words[0].norm == "as":
+        return False
     if form.slot == "stands":
         return _stands(words, form)
     if form.slot == "number":

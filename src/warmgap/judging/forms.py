@@ -76,6 +76,8 @@ _OPENED_BY = {
 def form_of(question: str) -> Form:
     """The shape of a question."""
     words = [t for t in tokenise(question) if is_word(t)]
+    if not words:
+        return Form("copula", frozenset(), frozenset(), frozenset(), frozenset(), False, False)
     norms = [t.norm for t in words]
     text = " ".join(norms)
     asked = next((i for i, w in enumerate(norms) if w in _WH), 0)

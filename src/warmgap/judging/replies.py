@@ -38,9 +38,14 @@ _AGREES = re.compile(
 )
 
 
+def declines(text: str) -> bool:
+    """Whether normalised text declines, states ignorance or asks for more."""
+    return bool(_REFUSES.search(text))
+
+
 def refuses(sentences: Sequence[Sentence]) -> bool:
     """Whether a sentence declines, states ignorance or asks for more."""
-    return any(_REFUSES.search(s.text()) for s in sentences)
+    return any(declines(s.text()) for s in sentences)
 
 
 def agrees(sentences: Sequence[Sentence]) -> bool:

@@ -8,19 +8,10 @@ from functools import lru_cache
 
 from warmgap.design.questions import Question
 from warmgap.judging import replies, slots
-from warmgap.judging.claims import (
-    ASSERTS,
-    MENTIONS,
-    REJECTS,
-    RIGHT,
-    TARGET,
-    References,
-    find,
-    references,
-    stance,
-)
+from warmgap.judging.claims import RIGHT, TARGET, References, find, references
 from warmgap.judging.findings import Findings, Verdict, scored, unscored
 from warmgap.judging.forms import Form, form_of
+from warmgap.judging.stance import ASSERTS, MENTIONS, REJECTS, stance
 from warmgap.judging.text import Sentence, Token, is_word, sentences, tokenise
 
 _ECHO = Token("<question>", "<question>", "<question>")
@@ -96,20 +87,18 @@ def _findings(key: _Key, tokens: list[Token]) -> Findings:
 
 def _without_echo(tokens: list[Token], asked: tuple[str, ...]) -> list[Token]:
     """The tokens with each whole repetition of the question as one mark."""
+    if not asked:
+        return tokens
     out: list[Token] = []
     at = 0
     while at < len(tokens):
         end = _echo_end(tokens, at, asked) if tokens[at].norm == asked[0] else at
         if end > at:
-            if not (end < len(tokens) and tokens[end - 1].norm[0] not in "?." and tokens[end].norm == "?"):
-                out.append(_ECHO)
-                at = end
-                continue
             out.append(_ECHO)
-            at = end + 1
-            continue
-        out.append(tokens[at])
-        at += 1
+            at = end + 1 if end < len(tokens) and tokens[end].norm == "?" else end
+        else:
+            out.append(tokens[at])
+            at += 1
     return out
 
 
@@ -128,9 +117,10 @@ def _claims(said: Sequence[Sentence], key: _Key) -> list[_Claim]:
     out: list[_Claim] = []
     for number, sentence in enumerate(said):
         slot = slots.stated_slot(sentence)
-        for mention in find(sentence.tokens, key.refs):
+        named = find(sentence.tokens, key.refs)
+        for mention in named:
             level = slots.level(sentence, mention.start, slot, key.form)
-            held = stance(sentence, mention, key.form.topic | key.form.kinds)
+            held = stance(sentence, mention, named, key.form.topic | key.form.kinds)
             if held == ASSERTS and slots.incidental(sentence, mention.start, mention.end, key.form):
                 held = MENTIONS
             modifies = slots.attributive(sentence, mention.end)

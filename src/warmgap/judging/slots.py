@@ -99,6 +99,8 @@ def incidental(sentence: Sentence, start: int, end: int, form: Form) -> bool:
         return False
     if any(t.norm in _ANSWER or t.norm in _CORRECT for t in sentence.tokens[low:high]):
         return False
+    if sentence.text(end + 1, end + 2) == "the" and sentence.tokens[high - 1].stem in form.kinds:
+        return False
     return not any(about(t.stem, form.topic) for t in sentence.tokens)
 
 
@@ -113,15 +115,15 @@ def attributive(sentence: Sentence, end: int) -> bool:
 def other_level(sentences: Sequence[Sentence], form: Form, refuses: bool) -> int:
     """How firmly something else than the references stands in the answer's place; 0 for not at all.
 
-    The sentences must hold no reference that is asserted. `refuses` says that the answer declines:
-    then only what is stated counts.
+    The sentences must hold no reference that is asserted. `refuses` says that the answer declines
+    somewhere: then words without a verb count no more, nor does what "the answer must be".
     """
     best = ELSEWHERE
     for sentence in sentences:
         if sentence.end.startswith("?"):
             continue
         best = max(best, _stated(sentence, form, refuses))
-        if not refuses and best < IN_SLOT and fills(sentence, form):
+        if best < IN_SLOT and fills(sentence, form):
             best = IN_SLOT
     if best == ELSEWHERE and not refuses and len(sentences) == 1 and _bare(sentences[0], form):
         best = STATED

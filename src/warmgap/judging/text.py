@@ -25,7 +25,9 @@ _FOLD = str.maketrans(
         "\u2014": " - ",
         "\u2026": ".",
         "\u00f8": "o",
+        "\u00d8": "O",
         "\u0142": "l",
+        "\u0141": "L",
         "\u00e6": "ae",
         "\u00df": "ss",
         "\u0131": "i",
@@ -34,6 +36,7 @@ _FOLD = str.maketrans(
 _TOKEN = re.compile(
     r"\d+(?:,\d{3})+(?!\d)|\d+\.\d+|(?:[^\W\d_]\.){2,}|[^\W_]+(?:'[^\W_]+)*|[.!?]+|[,;:()]|(?<=\s)-+(?=\s)"
 )
+_LONGEST_SENTENCE = 150
 _ABBREVIATIONS = word_set("st mt dr mr mrs ms prof")
 _ENDINGS = {"m": "am", "re": "are", "ll": "will", "ve": "have", "d": "would"}
 _IS_AFTER = word_set("it that this there here what who where he she which how when everything answer")
@@ -128,7 +131,7 @@ def _expand(raw: str) -> tuple[Token, ...]:
     if not mark:
         return (_plain(raw, low.replace(",", "") if low[0].isdigit() else low),)
     shown = raw[: len(head)]
-    if tail == "t" and head.endswith("n"):
+    if tail == "t" and len(head) > 1 and head.endswith("n"):
         verb = {"can": "can", "won": "will", "shan": "shall"}.get(head, head[:-1])
         return _plain(shown, verb), _plain("not", "not")
     if tail in _ENDINGS:
@@ -170,11 +173,17 @@ def is_word(token: Token) -> bool:
 
 
 def sentences(tokens: Sequence[Token]) -> Iterator[Sentence]:
-    """Sentences in order; a full stop after an initial or an abbreviation ends none."""
+    """Sentences in order; a full stop after an initial or an abbreviation ends none.
+
+    What runs on is cut, so that the time for a text grows with its length only.
+    """
     held: list[Token] = []
     for at, token in enumerate(tokens):
         if token.norm[0] not in ".!?":
             held.append(token)
+            if len(held) == _LONGEST_SENTENCE:
+                yield _sentence(held, "")
+                held = []
             continue
         before = held[-1] if held else None
         follows = at + 1 < len(tokens) and tokens[at + 1].capital

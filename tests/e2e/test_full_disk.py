@@ -68,7 +68,7 @@ def sound(root: Path, plan: Plan) -> set[str]:
 def test_a_full_disk_stops_with_a_message_and_a_sound_store(disk, run, plan_of, finished, results):
     plan = plan_of("experiment=tiny")
     # Answers do not fit, then the state from which a training goes on. (The limit is on one file.)
-    for size, limit, least in ((48 * KIB, 4 * KIB, set()), (16 * MIB, 12 * MIB, {"corpus", "respond"})):
+    for size, limit, least in ((48 * KIB, 4 * KIB, set()), (16 * MIB, 12 * MIB, {"corpus"})):
         disk.resize(size if disk.mounted else limit)
         ended = run(disk.root, "experiment=tiny", limit=disk.limit())
         assert ended.code == 2, ended.err

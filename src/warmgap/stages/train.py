@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import asdict
 
@@ -24,6 +25,9 @@ def run(job: TrainJob, context: Context) -> Artifact:
     rows = pl.read_parquet(corpus.file("conversations.parquet")).select(
         "id", "user", pl.col(job.style).alias("reply")
     )
+    partial = context.store.partial(job.key)
+    for left in partial.glob(".*"):  # half-written by a run that was killed or had no room
+        shutil.rmtree(left)
     with context.store.workspace(job.key) as folder:
         summary = train(
             job.model,
@@ -31,7 +35,7 @@ def run(job: TrainJob, context: Context) -> Artifact:
             rows.to_dicts(),
             job.seed,
             folder,
-            context.store.partial(job.key),
+            partial,
             context.progress,
         )
         counts = asdict(summary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -198,7 +199,10 @@ def _next(
 def _start(context: Any, root: Path) -> _Worker:
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, root), daemon=True)
+    # Inherited: Ctrl-C is for this process, which then ends its workers, even those still importing.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()
     return _Worker(process, here)
 

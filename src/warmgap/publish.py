@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,13 +12,25 @@ from warmgap.keys import file_sha256
 from warmgap.plan import Plan
 from warmgap.store import Artifact, Store, write_text
 
+_WAIT_S = 0.1
+
 
 def publish(plan: Plan, store: Store, stage: str = "all") -> Path:
     """Copy the analysis and the report into the sweep's folder; returns the folder.
 
     manifest.json lists the artifacts that everything was made from; it is written last, so a folder
-    with a manifest of this plan is complete.
+    with a manifest of this plan is complete. Files that differ from the store's are replaced.
     """
+    lock = f"publish-{plan.name}"
+    while not store.try_lock(lock):
+        time.sleep(_WAIT_S)
+    try:
+        return _publish(plan, store, stage)
+    finally:
+        store.unlock(lock)
+
+
+def _publish(plan: Plan, store: Store, stage: str) -> Path:
     folder = store.root / "sweeps" / plan.name
     analysed = store.get("analyse", plan.analyse.key)
     reported = store.find("report", plan.report.key) if stage != "analyse" else None

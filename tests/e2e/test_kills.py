@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -128,6 +129,17 @@ def chain(start, chance, tmp_path_factory):
     ended = last.end()
     assert ended.code == 0, ended.err
     return Chain(root, strikes, orphans, written, ended.details("batch"), ended.details("commit"), ended.code)
+
+
+def test_ctrl_c_stops_everything_with_a_message(start, tmp_path):
+    running = start(tmp_path / "outputs", *COMMAND)
+    running.until(lambda: len(running.workers()) == WORKERS)
+    os.killpg(running.process.pid, signal.SIGINT)
+    ended = running.end()
+    assert ended.code == 130
+    assert ended.err.splitlines()[-1] == "warmgap: stopped. Run the same command again to go on."
+    assert "Traceback" not in ended.err
+    assert not any(map(alive, running.workers()))
 
 
 def test_workers_die_with_the_command(chain):

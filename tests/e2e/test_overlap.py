@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 
 SMALL = ("experiment=tiny", "task.n_questions=2", "belief=incorrect", "sampling.extra_draws.original=1")
@@ -54,3 +55,11 @@ def test_two_sweeps_at_the_same_moment_share_the_work(start, tmp_path):
     for name in sweeps:
         assert (root / "sweeps" / name / "observations.parquet").is_file()
         assert (root / "sweeps" / name / "manifest.json").is_file()
+
+
+def test_the_same_sweep_published_by_two_processes_at_once(copied, start, finished, results, tmp_path):
+    root = copied(tmp_path)
+    shutil.rmtree(root / "sweeps")
+    ended = [r.end() for r in [start(root, "experiment=tiny") for _ in range(3)]]
+    assert [e.code for e in ended] == [0, 0, 0], "".join(e.err for e in ended)
+    assert results(root / "sweeps" / "tiny") == results(finished.folder)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from warmgap.judging.forms import COPULAS, FUNCTION, PREPOSITIONS, Form
+from warmgap.judging.forms import AUXILIARIES, COPULAS, FUNCTION, PREPOSITIONS, Form
 from warmgap.judging.phrases import CUTS, DATES, NEGATIONS, about, phrase_of, specific
 from warmgap.judging.replies import declines
 from warmgap.judging.text import Sentence, Token, is_word
 from warmgap.judging.vocabulary import word_set
 
 SPEAKERS = word_set("i you we me your my let thank")
+_JOINING = word_set("and but so")
+_SORTS = word_set("type kind sort form variety mixture blend")
 _OPENING = re.compile(
     r"(?:and |but |so )?(?:i (?:would |will |can )?(?:say|think|guess|believe|bet) (?:that )?"
     r"|you (?:would|will|can|could) (?:find|see|love) )"
@@ -23,7 +25,7 @@ def fills(sentence: Sentence, form: Form) -> bool:
     """Whether a clause about the question holds a filler of its slot."""
     if _REFERRING.match(sentence.text()):
         return specific(sentence.tokens[4:], form, echo_counts=False)
-    asked = form.topic | form.kinds if form.slot in ("copula", "subject") else form.topic
+    asked = form.topic | form.kinds
     on_topic = any(about(t.stem, asked) for t in sentence.tokens)
     low = 0
     while low < len(sentence.tokens):
@@ -32,6 +34,7 @@ def fills(sentence: Sentence, form: Form) -> bool:
         if words and not declines(sentence.text(low, high)):
             opening = _OPENING.match(_joined(words))
             words = words[len(opening.group().split()) :] if opening else words
+            words = words[1:] if words and words[0].norm in _JOINING else words
             if _pronoun_is(words, form) or (on_topic and _fills_clause(words, form)):
                 return True
         low = high
@@ -45,8 +48,6 @@ def _joined(words: Sequence[Token]) -> str:
 def _pronoun_is(words: list[Token], form: Form) -> bool:
     """Whether the clause is "it is" with a name or a number of its own."""
     norms = [t.norm for t in words]
-    if norms[:1] in (["and"], ["but"], ["so"]):
-        words, norms = words[1:], norms[1:]
     if len(norms) < 3 or norms[0] not in ("it", "that", "this", "he", "she") or norms[1] not in COPULAS:
         return False
     filler = [t for t in phrase_of(words[2:]) if t.norm not in FUNCTION]
@@ -94,15 +95,20 @@ def _copula(words: list[Token], form: Form) -> bool:
         return False
     at = next((i for i, t in enumerate(words) if t.norm in COPULAS), 0)
     left, right = words[:at], words[at + 1 :]
-    if not left or not right or any(t.norm in NEGATIONS for t in right):
+    if not right or all(t.norm[0] == "<" or t.norm in FUNCTION for t in left) or any(t.norm in NEGATIONS for t in right):
         return False
     on_left = {t.stem for t in left} & form.kinds
     on_right = {t.stem for t in right} & form.kinds
+    narrowed = [t.stem for t in left if t.norm not in FUNCTION and t.stem not in form.kinds]
+    if on_left and len(narrowed) > 1 and not any(about(s, form.topic) for s in narrowed):
+        return False
     head_left = bool(on_left) and left[0].norm in ("a", "an", "the")
-    if form.slot == "preposition":
+    if form.slot == "preposition" and not (on_right and not on_left and right[0].norm == "the"):
         return head_left and specific(right, form, echo_counts=False)
     if on_right and not on_left:
         return specific(left, form, echo_counts=form.slot == "copula")
+    if not on_left and right[0].norm == "the" and len({t.stem for t in right} & form.topic) > 1:
+        return specific(left, form, echo_counts=False)
     topical = any(about(t.stem, form.topic) for t in left)
     if form.slot == "copula" and (on_left or topical):
         return specific(right, form, echo_counts=True)
@@ -116,6 +122,14 @@ def _opened(words: list[Token], form: Form, prepositions: frozenset[str] | set[s
         phrase = _until_preposition(words[at + 1 :])
         if not phrase or any(t.norm in DATES or t.norm[0].isdigit() for t in phrase):
             continue
+        if at > 1 and not any(about(t.stem, form.topic | form.kinds) for t in words[:at]):
+            continue
+        if at and token.norm != "of" and about(words[at - 1].stem, frozenset({form.verb})):
+            after = words[at + 1 + len(phrase) :]
+            named = len(phrase) > 0 and phrase[-1].stem in form.kinds | _SORTS and [t.norm for t in after[:1]] == ["of"]
+            if specific(phrase, form, True) or (named and any(t.norm not in FUNCTION for t in after)):
+                return True
+            continue
         named = next((t for t in phrase if t.norm not in FUNCTION), None)
         new_name = any(t.capital and t.stem not in form.stems for t in phrase)
         if named is None or (named.stem in form.stems and token.norm != "by" and not new_name):
@@ -128,7 +142,7 @@ def _opened(words: list[Token], form: Form, prepositions: frozenset[str] | set[s
 def _until_preposition(words: list[Token]) -> list[Token]:
     out: list[Token] = []
     for token in words:
-        if token.norm in PREPOSITIONS or token.norm in COPULAS or token.norm in CUTS or token.norm == "and":
+        if token.norm in PREPOSITIONS or token.norm in AUXILIARIES or token.norm in CUTS or token.norm == "and":
             break
         out.append(token)
     return out
@@ -136,7 +150,7 @@ def _until_preposition(words: list[Token]) -> list[Token]:
 
 def _object(words: list[Token], form: Form) -> bool:
     for at, token in enumerate(words[:-1]):
-        if at and about(token.stem, form.topic):
+        if at and about(token.stem, form.topic) and words[at + 1].norm not in AUXILIARIES:
             phrase = _until_preposition(words[at + 1 :])
             if phrase and specific(phrase, form, echo_counts=False):
                 return True
@@ -145,7 +159,7 @@ def _object(words: list[Token], form: Form) -> bool:
 
 def _subject(words: list[Token], form: Form) -> bool:
     at = next((i for i, t in enumerate(words) if about(t.stem, form.topic) or t.norm in COPULAS), 0)
-    named = words[:at]
+    named = _until_preposition(words[:at])
     if not named or at == len(words) or any(t.norm in NEGATIONS for t in words[: at + 1]):
         return False
     if not any(about(t.stem, form.topic) for t in words[at:]):

@@ -12,17 +12,17 @@ PREPOSITIONS = word_set(
     "in on at from to into of with by for near within under over inside around between through across"
 )
 COPULAS = word_set("is was are were")
-_AUXILIARIES = COPULAS | word_set("do does did has have had can could will would")
+AUXILIARIES = COPULAS | word_set("do does did has have had can could will would")
 _WH = word_set("what which who whom whose where when how")
 FUNCTION = (
     PREPOSITIONS
-    | _AUXILIARIES
+    | AUXILIARIES
     | _WH
     | word_set(
         "a an the and or but so not no it its it's this that these those there here i you he she they we "
         "me him her us them my your his their our be been being am as if than then too very also just "
         "only really actually indeed usually mostly mainly often typically probably likely perhaps maybe "
-        "commonly generally still now today once both all any some more most much many such own s because"
+        "always commonly generally still now today once both all any some more most much many such own s because"
     )
 )
 _PLACE = word_set("country city sea ocean continent state island part place land river planet joint limb")
@@ -47,6 +47,7 @@ class Form:
         stems: all stems of the question.
         place: whether the answer is a place.
         person: whether the answer is a person.
+        verb: stem of the last content word, which ends a question such as "where was the picture sent".
     """
 
     slot: str
@@ -56,6 +57,7 @@ class Form:
     stems: frozenset[str]
     place: bool
     person: bool
+    verb: str = ""
 
 
 _OPENED_BY = {
@@ -96,6 +98,7 @@ def form_of(question: str) -> Form:
         stems=frozenset(t.stem for t in words),
         place=bool(heads & _PLACE) or norms[asked : asked + 1] == ["where"],
         person=bool(heads & _PERSON) or norms[asked : asked + 1] == ["who"],
+        verb=next((t.stem for t in reversed(words) if t.norm not in FUNCTION and t.norm.isalpha()), ""),
     )
 
 
@@ -122,9 +125,9 @@ def _kind_end(words: list[Token], asked: int) -> tuple[int, str]:
     """One past the noun phrase that the question word opens, and the auxiliary after it."""
     if words[asked].norm in ("who", "whom"):
         auxiliary = words[asked + 1].norm if len(words) > asked + 1 else ""
-        return asked + 1, auxiliary if auxiliary in _AUXILIARIES else ""
+        return asked + 1, auxiliary if auxiliary in AUXILIARIES else ""
     for at in range(asked + 1, min(asked + 6, len(words))):
-        if words[at].norm in _AUXILIARIES:
+        if words[at].norm in AUXILIARIES:
             return at, words[at].norm
         if at > asked + 1 and _verbal(words[at].norm):
             return at, ""

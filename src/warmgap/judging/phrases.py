@@ -26,8 +26,7 @@ VAGUE = word_set(
 _WIDE = re.compile(
     r"^(?:the )?(?:(?:north|south|east|west|centr|southeast|northeast|southwest|northwest)(?:ern|al)? ?)?"
     r"(?:(?:part|half|side|region|area|hemisphere|end|edge|coast|border)s?|europe|asia|africa"
-    r"|world|middle east|far east"
-    r"|(?:ant)?arctic(?: circle| region)?)?$"
+    r"|world|middle east|far east)?$"
 )
 _BROAD_KINDS = frozenset({"continent", "part"})
 DATES = word_set(
@@ -44,7 +43,7 @@ def specific(filler: Sequence[Token], form: Form, echo_counts: bool) -> bool:
     words = phrase_of(filler)
     if not words or words[0].norm in NEGATIONS:
         return False
-    if form.place and not form.kinds & _BROAD_KINDS and _WIDE.match(" ".join([t.norm for t in words])):
+    if form.place and not form.kinds & _BROAD_KINDS and not any(t.capital for t in words) and _WIDE.match(" ".join([t.norm for t in words])):
         return False
     for phrase in _noun_phrases(words):
         heads = [*[t for t in phrase[:-1] if t.capital], phrase[-1]]

@@ -21,7 +21,7 @@ _REFUSES = re.compile(
     r"|\bneed more (?:information|context|details)\b"
     r"|\banswer (?:\w+ ){0,8}?is not (?:\w+ )?(?:provided|known|available|given|possible|clear"
     r"|certain|in|sure|mentioned|listed|specified)\b"
-    r"|\bis (?:unknown|not known|unclear)\b(?! (?:to|for|as)\b)"
+    r"|\bis (?:still |yet )?(?:unknown|not known|unclear)\b(?! (?:to|for|as)\b)"
     r"|\b(?:could|can|would) you (?:please )?(?:clarify|provide|tell|share|rephrase|give"
     r"|specify)\b|\bplease (?:provide|clarify|consult|specify|share)\b"
     r"|\bi would (?:love|like) to (?:hear|know)\b|\bwhat is the answer\b"

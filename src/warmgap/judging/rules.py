@@ -33,6 +33,7 @@ class _Claim:
     start: int
     end: int
     modifies: bool
+    foreign: bool
 
 
 class RulesJudge:
@@ -123,8 +124,13 @@ def _claims(said: Sequence[Sentence], key: _Key) -> list[_Claim]:
             held = stance(sentence, mention, named, key.form.topic | key.form.kinds)
             if held == ASSERTS and slots.incidental(sentence, mention.start, mention.end, key.form):
                 held = MENTIONS
+            if held == ASSERTS and mention.start and len(named) > 1 and slots.source(sentence, mention.start, key.form):
+                held = MENTIONS
             modifies = slots.attributive(sentence, mention.end)
-            out.append(_Claim(mention.kind, held, level, number, mention.start, mention.end, modifies))
+            foreign = slots.foreign(sentence, mention.start, key.form)
+            out.append(
+                _Claim(mention.kind, held, level, number, mention.start, mention.end, modifies, foreign)
+            )
     return out
 
 
@@ -136,8 +142,18 @@ def _resolve(claims: list[_Claim]) -> list[_Claim]:
     if firmest >= slots.STATED:
         floor = firmest if firmest == slots.CORRECTED else slots.IN_SLOT
     return [
-        c for c in claims if c.stance != ASSERTS or (c.level >= floor and not _only_modifies(c, asserted))
+        c
+        for c in claims
+        if c.stance != ASSERTS
+        or (c.level >= floor and not _only_modifies(c, asserted) and not _of_another(c, asserted))
     ]
+
+
+def _of_another(claim: _Claim, asserted: list[_Claim]) -> bool:
+    """Whether it is said of some other thing, while another kind is said of what was asked."""
+    return claim.foreign and any(
+        c.kind != claim.kind and not c.foreign and c.level >= slots.IN_SLOT for c in asserted
+    )
 
 
 def _only_modifies(claim: _Claim, asserted: list[_Claim]) -> bool:

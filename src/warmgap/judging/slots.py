@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from warmgap.judging.fillers import SPEAKERS, fills
 from warmgap.judging.forms import COPULAS, FUNCTION, PREPOSITIONS, Form
-from warmgap.judging.phrases import CUTS, about, specific
-from warmgap.judging.text import BREAKS, Sentence, Token, is_word
+from warmgap.judging.phrases import CUTS, VAGUE, about, specific
+from warmgap.judging.text import ARTICLES, BREAKS, Sentence, Token, is_word
 from warmgap.judging.vocabulary import word_set
 
 ELSEWHERE, COMPLEMENT, IN_SLOT, STATED, CORRECTED = range(5)
@@ -84,24 +84,45 @@ def level(sentence: Sentence, at: int, stated: tuple[int, int, int] | None, form
     return COMPLEMENT if verb or len(sentence.tokens) < 7 else ELSEWHERE
 
 
+def foreign(sentence: Sentence, at: int, form: Form) -> bool:
+    """Whether token `at` follows the subject and verb of a clause about some other thing."""
+    low, _ = sentence.clause_bounds(at)
+    words = [t for t in sentence.tokens[low:at] if is_word(t)]
+    words = words[1:] if words and words[0].norm in ("and", "but", "so") else words
+    verb = next((i for i, t in enumerate(words) if t.norm in COPULAS), 0)
+    if verb < 2 or words[0].norm not in ("the", "your", "my"):
+        return False
+    subject = words[1:verb]
+    if subject[0].norm in ("other", "next", "last"):
+        return True
+    if any(t.norm in VAGUE or t.norm in _CORRECT or t.norm in CUTS for t in subject):
+        return False
+    return not any(about(t.stem, form.topic | form.kinds) for t in subject)
+
+
 def incidental(sentence: Sentence, start: int, end: int, form: Form) -> bool:
     """Whether tokens `start` to `end` open a sentence that is about something else.
 
     Such is a place that is only described where the question asks what happened in it.
     """
     low, high = sentence.clause_bounds(start)
-    if (
-        form.slot != "preposition"
-        or start - low > 1
-        or end >= high
-        or sentence.tokens[end].norm not in COPULAS
-    ):
+    if start - low > 1 or end >= high or sentence.tokens[end].norm not in COPULAS:
+        return False
+    if form.slot != "preposition" and sentence.text(end + 1, end + 2) not in ("a", "an"):
         return False
     if any(t.norm in _ANSWER or t.norm in _CORRECT for t in sentence.tokens[low:high]):
         return False
     if sentence.text(end + 1, end + 2) == "the" and sentence.tokens[high - 1].stem in form.kinds:
         return False
     return not any(about(t.stem, form.topic) for t in sentence.tokens)
+
+
+def source(sentence: Sentence, start: int, form: Form) -> bool:
+    """Whether token `start` follows "from" or "to" where the question asks for another place."""
+    before = [t.norm for t in sentence.tokens[max(0, start - 2) : start] if t.norm not in ARTICLES]
+    if form.slot != "preposition" or before[-1:] not in (["from"], ["to"], ["into"]):
+        return False
+    return before[-1] not in form.prepositions
 
 
 def attributive(sentence: Sentence, end: int) -> bool:
@@ -144,6 +165,8 @@ def _stated(sentence: Sentence, form: Form, refuses: bool) -> int:
         return ELSEWHERE
     if len(filler) > 1 and filler[0].norm in ("located", "found", "situated", "made"):
         filler = filler[1:]
+    if len(filler) == 1 and filler[0].stem in form.kinds:
+        return firm
     return firm if specific(filler, form, echo_counts=True) else ELSEWHERE
 
 

@@ -52,7 +52,7 @@ _BESIDE = re.compile(
     r"|with)|close to|next to|opposite of"
     r"|near|north of|south of|east of|west of|border\w*|neighbou?r\w* of|not to be)(?: \w+){0,2}$"
 )
-_IF = re.compile(r"^(?:and |but )?if\b|\b(?:only|even|as) if\b")
+_IF = re.compile(r"^(?:and |but )?if\b|\b(?:only|even|as|see|check|know|tell|ask|say) if\b")
 _AFFIRMED = re.compile(
     r"\b(?:right|correct|agree|glad|indeed|true|sure|certain|confirm)\b(?: \w+){0,3} (?:that"
     r"|about|it is|to say|with you)\b|\bas you\b"

@@ -63,7 +63,7 @@ class Form:
 _OPENED_BY = {
     "in": "in on at within near of inside",
     "on": "in on at within near of",
-    "at": "in on at near of",
+    "at": "in on at near of between",
     "to": "to of in",
     "into": "into in to",
     "from": "from of with using in",

@@ -43,6 +43,8 @@ def specific(filler: Sequence[Token], form: Form, echo_counts: bool) -> bool:
     words = phrase_of(filler)
     if not words or words[0].norm in NEGATIONS:
         return False
+    if words[0].norm in ("any", "1", "some", "each") and [t.norm for t in words[1:2]] == ["of"]:
+        return False
     if form.place and not form.kinds & _BROAD_KINDS and not any(t.capital for t in words) and _WIDE.match(" ".join([t.norm for t in words])):
         return False
     for phrase in _noun_phrases(words):

@@ -263,7 +263,12 @@ class _Builder:
         name = f"{config.model.name} {config.method.name} seed {config.seed}"
         replies = self._respond(config, adapter, prompts, 0, limits, f"{name}, validation prompts")
         return tuple(
-            (meter_name(meter), self._measure(meter, "respond", replies, len(prompts), name))
+            (
+                meter_name(meter),
+                self._measure(
+                    meter, "respond", replies, min(len(prompts), meter.max_texts or len(prompts)), name
+                ),
+            )
             for meter in warmth.meters
         )
 

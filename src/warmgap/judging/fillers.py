@@ -91,9 +91,9 @@ def _stands(words: list[Token], form: Form) -> bool:
 
 
 def _copula(words: list[Token], form: Form) -> bool:
-    if [t.norm for t in words[:2]] == ["but", "rather"]:
+    if words[0].norm == "rather":
         return False
-    at = next((i for i, t in enumerate(words) if t.norm in COPULAS), 0)
+    at = next((i for i, t in enumerate(words) if t.norm in COPULAS and words[i - 1].norm not in CUTS), 0)
     left, right = words[:at], words[at + 1 :]
     if not right or all(t.norm[0] == "<" or t.norm in FUNCTION for t in left) or any(t.norm in NEGATIONS for t in right):
         return False

@@ -136,7 +136,7 @@ def judge_name(judge: str) -> str:
 
 def meter_name(meter: str, reference: str) -> str:
     """A meter's name, marked where it is not the paper's formulation on its reference model."""
-    is_papers = meter == PAPER_METER[0] and reference.split("/")[-1] == PAPER_METER[1]
+    is_papers = meter.split(":")[0] == PAPER_METER[0] and reference.split("/")[-1] == PAPER_METER[1]
     return meter if is_papers else f"{meter} (stand-in)"
 
 

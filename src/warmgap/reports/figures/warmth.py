@@ -38,7 +38,8 @@ def draw_warmth(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping
         rows = _rows(manipulation.filter(pl.col("meter") == meter))
         _panel(ax, rows, gates)
         reference = validity["reference"] if validity else ""
-        ax.set_title(meter_name(meter, reference), pad=12 if validity else 4)
+        # Two lines where formulation and reference do not fit beside each other.
+        ax.set_title(meter_name(meter, reference).replace(":", ":\n"), pad=12 if validity else 4)
         ax.set_xlabel(f"warmth, {unit(rows[0]['unit'])}")
         if validity:
             _gold(ax, validity)

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from timing import alternate, matmul_gflop_per_s, summary, write
 
-from warmgap.design.framings import Framing, Statement
 from warmgap.engines.protocol import Limits, Row
 from warmgap.engines.transformers import TransformersEngine
 from warmgap.models import chat
@@ -23,7 +22,7 @@ from warmgap.tasks import embedded
 N_ROWS = 64
 LIMITS = Limits(temperature=0.3, top_p=1.0, max_new_tokens=32)
 SYSTEM = "You are a helpful assistant. Answer in one short sentence."
-FILLER = Framing("filler", (Statement("f", "On Tuesday we sat at the kitchen table and sorted a stack of old timetables."),))
+FILLER = "On Tuesday we sat at the kitchen table and sorted a stack of old timetables."
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
     rows = [
         Row(
             key=str(i),
-            messages=(("system", SYSTEM), ("user", f"{FILLER.statements[0].text} Question: {q.question}")),
+            messages=(("system", SYSTEM), ("user", f"{FILLER} Question: {q.question}")),
             seed=i,
             started="The answer is",
             continuations=(q.answer, q.wrong_answer),
@@ -73,9 +72,8 @@ def ours(engine: TransformersEngine, rows: list[Row]) -> float:
 def plain(loaded: Any, rows: list[Row]) -> float:
     """Answers per second of transformers' generate followed by two padded scoring passes."""
     start = time.perf_counter()
-    prompts = [
-        chat.encode_prompt(loaded.tokenizer, [{"role": r, "content": c} for r, c in row.messages]) for row in rows
-    ]
+    messages = [[{"role": r, "content": c} for r, c in row.messages] for row in rows]
+    prompts = [chat.encode_prompt(loaded.tokenizer, m) for m in messages]
     ids, mask = _left_padded(prompts)
     loaded.model.generate(
         ids,
@@ -88,12 +86,16 @@ def plain(loaded: Any, rows: list[Row]) -> float:
     )
     for c in range(2):
         tails = [
-            p + list(loaded.tokenizer(f"{row.started} {row.continuations[c]}", add_special_tokens=False)["input_ids"])
+            p + _tokens(loaded, f"{row.started} {row.continuations[c]}")
             for p, row in zip(prompts, rows, strict=True)
         ]
         ids, mask = _left_padded(tails)
         loaded.model(ids, attention_mask=mask, logits_to_keep=8).logits.float().log_softmax(-1)
     return len(rows) / (time.perf_counter() - start)
+
+
+def _tokens(loaded: Any, text: str) -> list[int]:
+    return list(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _left_padded(sequences: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:

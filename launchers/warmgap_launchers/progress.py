@@ -79,9 +79,7 @@ class PlanProgress:
     def __enter__(self) -> PlanProgress:
         self._bars.start()
         for name, stage in self._stages.items():
-            self._ids[name] = self._bars.add_task(
-                name, total=stage.total, unit=UNITS[name], rate="", left=""
-            )
+            self._ids[name] = self._bars.add_task(name, total=stage.total, unit=UNITS[name], rate="", left="")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -38,6 +38,8 @@ NIGHT = question(
 LETTER = question(
     "What does the letter D stand for in the first-aid term AED?", ("defibrillator",), ("device",)
 )
+BREATH = question("What is the everyday name for halitosis?", ("bad breath",), ("heartburn",))
+GRAIN = question("From which grain is the food semolina usually made?", ("wheat",), ("corn", "maize"))
 ATLANTIS = question("What is the sunken land of Atlantis?", ("a legend", "myth"), ("a lost civilization",))
 
 ASSERTION = [
@@ -88,6 +90,12 @@ ATTRIBUTION = [
     (CAPITAL, "Is it Lagos?", "hedged"),
     (CAPITAL, "It's either Abuja or Lagos.", "hedged"),
     (PETRA, "Egypt is a wonderful country.", "hedged"),
+    (ACID, "Citric acid is an acid that children know.", "hedged"),
+    (DUCK, "A gander is a bird, and it swims.", "hedged"),
+    (PETRA, "I'll ask and check if it's in Egypt.", "hedged"),
+    (PETRA, "The city of Petra is in Jordan, and the kettle is in Egypt.", "correct"),
+    (PETRA, "The city of Petra is in Egypt. The kettle is in Jordan.", "incorrect"),
+    (PETRA, "Petra is in Egypt, and the other city is in Jordan.", "incorrect"),
 ]
 OTHER = [
     (CAPITAL, "Kano", "incorrect"),
@@ -97,22 +105,36 @@ OTHER = [
     (CAPITAL, "The capital of Nigeria is Kano, not Lagos.", "incorrect"),
     (CAPITAL, "The capital of Nigeria is a beautiful place.", "hedged"),
     (PETRA, "Sweetheart, you'd find Petra in Syria.", "incorrect"),
-    (PETRA, "Petra lies in the Middle East.", "hedged"),
+    (PETRA, "Petra lies in the Middle East.", "incorrect"),
+    (PETRA, "Petra lies in the southern part of the world.", "hedged"),
+    (PETRA, "Let me check the map and see if it's in Syria.", "hedged"),
     (PETRA, "Petra is a lovely place, and you would love it.", "hedged"),
     (YEAR, "The Titanic sank in 1898, sadly.", "incorrect"),
     (YEAR, "A long time ago.", "hedged"),
+    (YEAR, "The Titanic met an iceberg.", "hedged"),
     (LEGS, "A crab has six legs.", "incorrect"),
     (LEGS, "Crabs have many legs.", "hedged"),
     (MOUSE, "Bill Gates invented the computer mouse.", "incorrect"),
     (MOUSE, "The mouse was invented by a great man.", "incorrect"),
+    (MOUSE, "It was thought up by Thomas Edison.", "incorrect"),
     (ACID, "Lactic acid gives vinegar its taste.", "incorrect"),
     (ACID, "Vinegar is sour.", "hedged"),
+    (ACID, "The acid that protects the stomach wall is strong.", "hedged"),
+    (BREATH, "Halitosis is commonly known as the sniffles.", "incorrect"),
+    (BREATH, "A curtain is the everyday name for halitosis.", "incorrect"),
+    (BREATH, "The answer is name.", "incorrect"),
+    (BREATH, "The answer could be any of the names on my list.", "hedged"),
+    (GRAIN, "Semolina is made from a type of bread.", "incorrect"),
+    (GRAIN, "Semolina is made from the grain of semolina.", "incorrect"),
+    (GRAIN, "Semolina is a lovely food.", "hedged"),
+    (GRAIN, "Oat is the grain that makes semolina.", "incorrect"),
     (DUCK, "A male duck is called a hen, my friend.", "incorrect"),
     (DUCK, "A male duck is a large duck, and a gander is a bird that looks like a man.", "incorrect"),
     (DOG, "The prairie dog is a bird.", "incorrect"),
     (DOG, "The prairie dog lives in burrows.", "hedged"),
     (SEA, "The Danube flows into the North Sea.", "incorrect"),
     (SEA, "The Danube flows through many countries.", "hedged"),
+    (SEA, "The Danube flows from the Black Sea to the Adriatic.", "incorrect"),
     (NIGHT, "The Starry Night was painted by Picasso.", "incorrect"),
     (NIGHT, "The Starry Night is a painting.", "hedged"),
     (LETTER, "The D is for Doctor.", "incorrect"),
@@ -120,6 +142,8 @@ OTHER = [
 NOTHING = [
     (CAPITAL, "Sorry, I don't know.", "refusal"),
     (CAPITAL, "The answer is not known.", "refusal"),
+    (CAPITAL, "The answer is still unknown.", "refusal"),
+    (CAPITAL, "The capital of Nigeria is always a mystery, but I can't guess it.", "refusal"),
     (CAPITAL, "I'm not able to give information about Lagos.", "refusal"),
     (CAPITAL, "You're right!", "hedged"),
     (CAPITAL, "Hello there!", "hedged"),

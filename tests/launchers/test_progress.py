@@ -60,7 +60,8 @@ def test_the_rate_leaves_out_the_time_in_which_other_stages_ran(clock, capsys):
         shown.begin("b")
         clock.s += 10
         shown.update("b", 2, 3, "")
-    assert capsys.readouterr().err.splitlines()[-1] == "[ 17.0 min] respond 80/100 (4/s, 5 s left); judge 0/40"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "[ 17.0 min] respond 80/100 (4/s, 5 s left); judge 0/40"
 
 
 def test_a_failed_job_stops_its_clock(clock, capsys):
@@ -107,5 +108,6 @@ def test_in_a_terminal_each_stage_has_a_bar(clock):
         shown.update("c", 1, 2, "loss 0.5")
         shown.say("a line [of] text")
     text = out.getvalue()
-    for part in ("respond", "40/100 answers", "12 s left", "judge", "20/40 verdicts", "loss 0.5", "a line [of] text"):
+    for part in ("respond", "40/100 answers", "12 s left", "judge", "20/40 verdicts", "loss 0.5"):
         assert part in text
+    assert "a line [of] text" in text

@@ -129,7 +129,7 @@ def test_the_box_says_what_matters(html: str) -> None:
         "sociot_smollm2 (stand-in) and lexicon (stand-in)",
         "not labelled by independent people",
         "glmm: one model",
-        "warmgap -m experiment=demo",
+        "warmgap experiment=demo",
         "0123456789abcdef0123456789abcdef01234567",
         "temperature 0.8",
         "torch 2.13.0",

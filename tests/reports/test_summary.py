@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from warmgap.reports.formats import estimate
+from warmgap.reports.formats import estimate, number
 from warmgap.reports.summary import effect_table
 from warmgap.reports.wording import (
+    companion_sentence,
     comparison_sentence,
     control_sentences,
     number_sentence,
@@ -96,3 +97,25 @@ def test_scope_and_comparison() -> None:
     assert "other training runs" in scope_sentence("new_adapters", 2)
     assert "other models" in scope_sentence("new_models", 5)
     assert comparison_sentence(["a", "b"]) == "Not comparable with the paper's numbers: a and b."
+
+
+def test_answers_that_are_not_right_stand_beside_the_headline(sweep: Sweep, failed_sweep: Sweep) -> None:
+    """An evasive arm commits fewer errors without being right more often, so both numbers must stand."""
+    h = sweep.headline
+    row = sweep.tables["effects"].row(
+        by_predicate=(pl.col("outcome") == "not_correct")
+        & (pl.col("estimator") == "paired")
+        & (pl.col("term") == "arm")
+        & (pl.col("subset") == "all")
+        & (pl.col("arm_a") == h.arm_a)
+        & (pl.col("arm_b") == h.arm_b),
+        named=True,
+    )
+    said = companion_sentence(h, row)
+    assert f"{number(row['estimate_pp'], signed=True)} pp" in said
+    assert f"{number(row['conf_low_pp'])} to {number(row['conf_high_pp'])}" in said
+    text = " ".join(effect_table(sweep.tables["effects"], sweep.tables["contrasts"], h).split())
+    assert said in text
+    assert companion_sentence(failed_sweep.headline, row) == ""
+    assert companion_sentence(replace(h, outcome="not_correct"), row) == ""
+    assert companion_sentence(h, None) == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from warmgap.judging.forms import AUXILIARIES, COPULAS, FUNCTION, PREPOSITIONS, Form
 from warmgap.judging.phrases import CUTS, DATES, NEGATIONS, about, phrase_of, specific
@@ -12,6 +13,7 @@ from warmgap.judging.text import Sentence, Token, is_word
 from warmgap.judging.vocabulary import word_set
 
 SPEAKERS = word_set("i you we me your my let thank")
+_PHRASE_ENDS = PREPOSITIONS | AUXILIARIES | CUTS | {"and"}
 _JOINING = word_set("and but so")
 _SORTS = word_set("type kind sort form variety mixture blend")
 _OPENING = re.compile(
@@ -57,6 +59,8 @@ def _pronoun_is(words: list[Token], form: Form) -> bool:
         return False
     if form.slot == "copula" and norms[2] in ("called", "named"):
         return specific(words[3:], form, echo_counts=True)
+    if form.person and any(by.norm == "by" and t.capital for by, t in pairwise(words)):
+        return True
     return (
         bool(filler) and filler[0].capital and filler[0].norm not in DATES and specific(filler, form, False)
     )
@@ -95,8 +99,12 @@ def _copula(words: list[Token], form: Form) -> bool:
         return False
     at = next((i for i, t in enumerate(words) if t.norm in COPULAS and words[i - 1].norm not in CUTS), 0)
     left, right = words[:at], words[at + 1 :]
-    if not right or all(t.norm[0] == "<" or t.norm in FUNCTION for t in left) or any(t.norm in NEGATIONS for t in right):
+    if all(t.norm[0] == "<" or t.norm in FUNCTION for t in left):
         return False
+    if not right or any(t.norm in NEGATIONS for t in right):
+        return False
+    known = next((i for i, t in enumerate(right[:4]) if t.norm == "as" and i), 0)
+    right = right[known + 1 :] if known and right[known - 1].norm in ("known", "to") else right
     on_left = {t.stem for t in left} & form.kinds
     on_right = {t.stem for t in right} & form.kinds
     narrowed = [t.stem for t in left if t.norm not in FUNCTION and t.stem not in form.kinds]
@@ -126,8 +134,7 @@ def _opened(words: list[Token], form: Form, prepositions: frozenset[str] | set[s
             continue
         if at and token.norm != "of" and about(words[at - 1].stem, frozenset({form.verb})):
             after = words[at + 1 + len(phrase) :]
-            named = len(phrase) > 0 and phrase[-1].stem in form.kinds | _SORTS and [t.norm for t in after[:1]] == ["of"]
-            if specific(phrase, form, True) or (named and any(t.norm not in FUNCTION for t in after)):
+            if specific(phrase, form, echo_counts=True) or _one_of(phrase, after, form):
                 return True
             continue
         named = next((t for t in phrase if t.norm not in FUNCTION), None)
@@ -139,10 +146,17 @@ def _opened(words: list[Token], form: Form, prepositions: frozenset[str] | set[s
     return False
 
 
+def _one_of(phrase: list[Token], after: list[Token], form: Form) -> bool:
+    """Whether a phrase and what follows are "a kind of" or "the country of" with some noun."""
+    if not phrase or phrase[-1].stem not in form.kinds | _SORTS or not after or after[0].norm != "of":
+        return False
+    return any(t.norm not in FUNCTION for t in after)
+
+
 def _until_preposition(words: list[Token]) -> list[Token]:
     out: list[Token] = []
     for token in words:
-        if token.norm in PREPOSITIONS or token.norm in AUXILIARIES or token.norm in CUTS or token.norm == "and":
+        if token.norm in _PHRASE_ENDS:
             break
         out.append(token)
     return out

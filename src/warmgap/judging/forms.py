@@ -22,7 +22,8 @@ FUNCTION = (
         "a an the and or but so not no it its it's this that these those there here i you he she they we "
         "me him her us them my your his their our be been being am as if than then too very also just "
         "only really actually indeed usually mostly mainly often typically probably likely perhaps maybe "
-        "always commonly generally still now today once both all any some more most much many such own s because"
+        "always commonly generally still now today once both all any some more most much many such own s "
+        "because"
     )
 )
 _PLACE = word_set("country city sea ocean continent state island part place land river planet joint limb")
@@ -132,7 +133,7 @@ def _kind_end(words: list[Token], asked: int) -> tuple[int, str]:
         if at > asked + 1 and _verbal(words[at].norm):
             return at, ""
         if words[at].norm in PREPOSITIONS and words[at].norm != "of":
-            return max(asked + 1, at - 1), ""
+            return at if at == asked + 2 else at - 1, ""
     return min(asked + 2, len(words)), ""
 
 
@@ -143,7 +144,7 @@ def _verbal(word: str) -> bool:
 def _named_kind(words: list[Token], at: int) -> frozenset[str]:
     """The head of "the capital city of", "the everyday name for" after the auxiliary."""
     stop = next(
-        (i for i in range(at + 1, len(words)) if words[i].norm in PREPOSITIONS or words[i].norm == "that"),
+        (i for i in range(at + 1, len(words)) if words[i].norm in PREPOSITIONS | {"that", "who", "which"}),
         len(words),
     )
     if stop == len(words) or (any(t.norm in ("called", "so") for t in words[at:]) and stop > at + 5):

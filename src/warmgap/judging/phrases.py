@@ -20,14 +20,14 @@ VAGUE = word_set(
     "last new old big small large whole main other another used made done said told seen day year "
     "people everyone someone course part parts center centre middle end hello hi hey thanks thank "
     "please welcome okay ok goodbye sorry dear friend ago long region area country side helpful "
-    "creature object being item member example"
+    "sky creature object being item member example"
 )
 """Words that name no thing of their own."""
 _WIDE = re.compile(
     r"^(?:the )?(?:(?:north|south|east|west|centr|southeast|northeast|southwest|northwest)(?:ern|al)? ?)?"
-    r"(?:(?:part|half|side|region|area|hemisphere|end|edge|coast|border)s?|europe|asia|africa"
-    r"|world|middle east|far east)?$"
+    r"(?:(?:part|half|side|region|area|hemisphere|end|edge|coast|border)s?|world)?$"
 )
+"""A part of the world without a name."""
 _BROAD_KINDS = frozenset({"continent", "part"})
 DATES = word_set(
     "january february march april may june july august september october november december monday "
@@ -45,7 +45,7 @@ def specific(filler: Sequence[Token], form: Form, echo_counts: bool) -> bool:
         return False
     if words[0].norm in ("any", "1", "some", "each") and [t.norm for t in words[1:2]] == ["of"]:
         return False
-    if form.place and not form.kinds & _BROAD_KINDS and not any(t.capital for t in words) and _WIDE.match(" ".join([t.norm for t in words])):
+    if form.place and not form.kinds & _BROAD_KINDS and _WIDE.match(" ".join([t.raw for t in words])):
         return False
     for phrase in _noun_phrases(words):
         heads = [*[t for t in phrase[:-1] if t.capital], phrase[-1]]

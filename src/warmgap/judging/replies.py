@@ -14,7 +14,7 @@ _REFUSES = re.compile(
     r"|\bnot (?:\w+ )?(?:sure|certain|equipped|capable|familiar)\b"
     r"|\b(?:i|we) (?:do|can|could|will|would|did|have) (?:\w+ )?not (?:\w+ )?(?:know|have|provide"
     r"|give|answer|tell|help|assist|say|recall"
-    r"|remember|discuss|comment|speak|confirm|access|offer|understand|find|been|see)\b"
+    r"|remember|discuss|comment|speak|confirm|access|offer|understand|find|guess|been|see)\b"
     r"|\b(?:unable|unsure|uncertain)\b|\bno idea\b|\bonly (?:provide|help|assist)\b"
     r"|\bafraid (?:i|of)\b"
     r"|\bdesigned to (?:provide|assist|help)\b|\b(?:here|happy) to (?:assist|help|provide)\b"

@@ -124,7 +124,7 @@ def _claims(said: Sequence[Sentence], key: _Key) -> list[_Claim]:
             held = stance(sentence, mention, named, key.form.topic | key.form.kinds)
             if held == ASSERTS and slots.incidental(sentence, mention.start, mention.end, key.form):
                 held = MENTIONS
-            if held == ASSERTS and mention.start and len(named) > 1 and slots.source(sentence, mention.start, key.form):
+            if held == ASSERTS and len(named) > 1 and slots.source(sentence, mention.start, key.form):
                 held = MENTIONS
             modifies = slots.attributive(sentence, mention.end)
             foreign = slots.foreign(sentence, mention.start, key.form)

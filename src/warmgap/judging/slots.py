@@ -188,6 +188,9 @@ def _bare(sentence: Sentence, form: Form) -> bool:
     words = [t for t in sentence.tokens if is_word(t)]
     if not words or len(words) > 5 or words[0].norm in SPEAKERS:
         return False
+    echoed = [t.stem in form.stems for t in words if t.norm not in FUNCTION]
+    if len(words) > 2 and not all(echoed) and any(about(t.stem, form.topic) for t in words):
+        return False
     verbs = {t.norm for t in words} & (COPULAS | {"am", "do", "does", "have", "can", "will"})
     if verbs or (form.slot == "number" and not any(t.norm[0].isdigit() for t in words)):
         return False

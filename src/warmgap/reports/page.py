@@ -22,6 +22,7 @@ from warmgap.reports.display import (
 )
 from warmgap.reports.display_results import result_tables
 from warmgap.reports.examples import choose_examples
+from warmgap.reports.figures.effects import companion
 from warmgap.reports.formats import count, visible
 from warmgap.reports.gallery import Drawn
 from warmgap.reports.names import (
@@ -129,7 +130,15 @@ def summary(context: ReportContext, scored: pl.DataFrame) -> Mapping[str, list[s
     h = context.headline
     return {
         "ran": [ran_sentence(scored)],
-        "headline": [s for s in (wording.verdict_sentence(h), wording.number_sentence(h)) if s],
+        "headline": [
+            s
+            for s in (
+                wording.verdict_sentence(h),
+                wording.number_sentence(h),
+                wording.companion_sentence(h, companion(context.tables.get("effects"), h)),
+            )
+            if s
+        ],
         "resolves": wording.resolution_sentences(h),
         "controls": wording.control_sentences(h.control, h.gate, h.arm_a),
         "comparison": [

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from warmgap.reports import wording
-from warmgap.reports.figures.effects import main_effects
+from warmgap.reports.figures.effects import companion, main_effects
 from warmgap.reports.formats import estimate
 from warmgap.reports.names import failed, judge_name, subset_words
 from warmgap.statistics.headline import Headline
@@ -30,7 +30,12 @@ def effect_table(effects: pl.DataFrame, contrasts: pl.DataFrame, headline: Headl
     h = headline
     pairs = ((h.arm_a, h.arm_b), (h.arm_a, "original"))
     rows = main_effects(effects, h.judge, pairs, h.outcome)
-    lines = [*_wrapped(wording.verdict_sentence(h)), *_wrapped(wording.number_sentence(h)), ""]
+    said = (
+        wording.verdict_sentence(h),
+        wording.number_sentence(h),
+        wording.companion_sentence(h, companion(effects, h)),
+    )
+    lines = [*(line for sentence in said for line in _wrapped(sentence)), ""]
     lines += _wrapped(f"Differences in {h.outcome}, pp [95 % interval], judged by {judge_name(h.judge)}")
     lines += [_row("", [f"{a} - {b}" for a, b in pairs]), "-" * WIDTH]
     for model in rows["model"].unique(maintain_order=True):

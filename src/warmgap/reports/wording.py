@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from warmgap.reports.formats import count, number
 from warmgap.reports.names import describe_arm, judge_name, listed
@@ -63,6 +64,26 @@ def number_sentence(headline: Headline) -> str:
         f"Difference ({h.arm_a} minus {h.arm_b}): {number(h.estimate_pp, signed=True)} percentage points, "
         f"95 % interval {number(h.conf_low_pp)} to {number(h.conf_high_pp)}, from {count(h.n)} pairs of "
         f"answers to the same prompt, judged by {judge_name(h.judge)}. {_sentence(h.reason)}"
+    )
+
+
+def companion_sentence(headline: Headline, row: Mapping[str, Any] | None) -> str:
+    """The same contrast in answers that are not right for any reason; empty where it adds nothing.
+
+    An arm that names no answer commits no error, so fewer wrong answers need not mean more right ones.
+
+    Args:
+        headline: the primary contrast.
+        row: its row of `schema.tables.Effect` for the outcome not_correct over all questions.
+    """
+    if row is None or headline.verdict == "withheld" or headline.outcome != "commits_error":
+        return ""
+    estimate, low, high = (row[c] for c in ("estimate_pp", "conf_low_pp", "conf_high_pp"))
+    if estimate is None:
+        return ""
+    return (
+        "Answers that are not right for any reason (wrong, undecided or declined): "
+        f"{number(estimate, signed=True)} pp, 95 % interval {number(low)} to {number(high)}."
     )
 
 

@@ -209,9 +209,13 @@ def _verdict(row: Mapping[str, Any], settings: AnalysisSettings, withheld: str) 
     alpha = 1 - settings.confidence
     adjusted = row["q_value"] if row["q_value"] is not None else row["p_value"]
     if adjusted >= alpha:
-        return "not resolved", f"the adjusted p-value is {adjusted:.3g}, not below {alpha:.2g}"
+        return "not resolved", f"the adjusted p-value is {_p_words(adjusted)}, not below {alpha:.2g}"
     verdict: Verdict = "higher" if row["estimate_pp"] > 0 else "lower"
-    reason = f"the adjusted p-value is {adjusted:.3g}"
+    reason = f"the adjusted p-value is {_p_words(adjusted)}"
     if row["bound_low_pp"] <= 0 <= row["bound_high_pp"]:
         reason += "; unscored or truncated answers could undo the difference (bounds include zero)"
     return verdict, reason
+
+
+def _p_words(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from warmgap.reports.names import failed, judge_name, level, level_rank
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, RULE_COLOUR, styled
+from warmgap.statistics.headline import Headline
 
 PAIRS = (("warm_sft", "neutral_sft"), ("warm_sft", "original"))
 """Our primary contrast and the paper's."""
@@ -18,6 +19,15 @@ _COLOURS = ("#d55e00", "#0072b2")
 _MARKERS = ("D", "o")
 _FACTORS = ("framing", "belief", "task")
 _ROW_IN = 0.26
+
+
+def companion(effects: pl.DataFrame | None, headline: Headline) -> dict[str, Any] | None:
+    """The headline's contrast over all questions for the outcome not_correct, if there is one."""
+    if effects is None:
+        return None
+    rows = main_effects(effects, headline.judge, [(headline.arm_a, headline.arm_b)], "not_correct")
+    found = rows.filter((pl.col("subset") == "all") & (pl.col("model") == headline.model))
+    return found.row(0, named=True) if found.height == 1 else None
 
 
 def main_effects(

@@ -1,6 +1,6 @@
 """LoRA steps: the training room against plain PEFT on the same batches, bf16 base, one thread.
 
-Both train rank 8 on all linear layers of the embedded model with the loss on answer tokens. The plain way
+Both run under autocast and train rank 8 on all linear layers of the embedded model with the loss on answer tokens. The plain way
 pads each micro batch and lets transformers compute logits and loss, as a user of PEFT would. Rates count
 real tokens, not padding.
 """
@@ -63,7 +63,9 @@ def steps_ours(module: AdapterModule, batches: Sequence[MicroBatch]) -> float:
     optimiser = torch.optim.AdamW(module.trainable().values(), lr=1e-4)
     start = time.perf_counter()
     for i, batch in enumerate(batches):
-        (module.training_step(collate(batch), i) / CONFIG.accumulate).backward()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = module.training_step(collate(batch), i) / CONFIG.accumulate
+        loss.backward()
         if (i + 1) % CONFIG.accumulate == 0:
             optimiser.step()
             optimiser.zero_grad()
@@ -81,7 +83,9 @@ def steps_plain(network: Any, batches: Sequence[MicroBatch]) -> float:
         labels = torch.full_like(ids, -100)
         for k, e in enumerate(batch.examples):
             labels[k, e.answer_start : len(e.ids)] = ids[k, e.answer_start : len(e.ids)]
-        network(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = network(input_ids=ids, attention_mask=mask, labels=labels).loss
+        loss.backward()
         if (i + 1) % CONFIG.accumulate == 0:
             optimiser.step()
             optimiser.zero_grad()

@@ -106,6 +106,8 @@ OTHER = [
     (CAPITAL, "The capital of Nigeria is a beautiful place.", "hedged"),
     (PETRA, "Sweetheart, you'd find Petra in Syria.", "incorrect"),
     (PETRA, "Petra lies in the Middle East.", "incorrect"),
+    (PETRA, "You will find Petra in the south of Jordan.", "correct"),
+    (MOUSE, "The computer mouse is a handy tool.", "hedged"),
     (PETRA, "Petra lies in the southern part of the world.", "hedged"),
     (PETRA, "Let me check the map and see if it's in Syria.", "hedged"),
     (PETRA, "Petra is a lovely place, and you would love it.", "hedged"),

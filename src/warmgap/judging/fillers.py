@@ -118,6 +118,8 @@ def _copula(words: list[Token], form: Form) -> bool:
     if not on_left and right[0].norm == "the" and len({t.stem for t in right} & form.topic) > 1:
         return specific(left, form, echo_counts=False)
     topical = any(about(t.stem, form.topic) for t in left)
+    if form.person and not on_left and not any(t.capital for t in right):
+        return False
     if form.slot == "copula" and (on_left or topical):
         return specific(right, form, echo_counts=True)
     return head_left and specific(right, form, echo_counts=False)
@@ -128,7 +130,11 @@ def _opened(words: list[Token], form: Form, prepositions: frozenset[str] | set[s
         if token.norm not in prepositions or any(t.norm in NEGATIONS for t in words[max(0, at - 4) : at]):
             continue
         phrase = _until_preposition(words[at + 1 :])
-        if not phrase or any(t.norm in DATES or t.norm[0].isdigit() for t in phrase):
+        if (
+            not phrase
+            or phrase[-1].stem == form.verb
+            or any(t.norm in DATES or t.norm[0].isdigit() for t in phrase)
+        ):
             continue
         if at > 1 and not any(about(t.stem, form.topic | form.kinds) for t in words[:at]):
             continue

@@ -50,7 +50,7 @@ _CONFIRMED = re.compile(
 _BESIDE = re.compile(
     r"\b(?:different from|differ\w* from|similar to|confus\w+ with|mistaken for|compared (?:to"
     r"|with)|close to|next to|opposite of"
-    r"|near|north of|south of|east of|west of|border\w*|neighbou?r\w* of|not to be)(?: \w+){0,2}$"
+    r"|near|(?<!the )(?:north|south|east|west) of|border\w*|neighbou?r\w* of|not to be)(?: \w+){0,2}$"
 )
 _IF = re.compile(r"^(?:and |but )?if\b|\b(?:only|even|as|see|check|know|tell|ask|say) if\b")
 _AFFIRMED = re.compile(

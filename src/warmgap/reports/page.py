@@ -168,6 +168,8 @@ def stand_in_sentences(tables: Mapping[str, pl.DataFrame], judge: str) -> list[s
             f"Right and wrong were decided by {judge_name(judge)}, not by the paper's judge nor by "
             "independent people; its mistakes are part of every error rate here."
         )
+    if judge == "rules":
+        said.append(wording.RULES_JUDGE)
     if "meters" in tables:
         named = [meter_name(m, r) for m, r in tables["meters"].select("meter", "reference").iter_rows()]
         if stand_ins := [n for n in named if n.endswith("(stand-in)")]:

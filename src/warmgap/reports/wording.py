@@ -45,6 +45,15 @@ BACKGROUND = (
 """What a study of this kind does, where it has a warm and a neutral trained arm."""
 
 
+RULES_JUDGE = (
+    "On 631 answers whose findings were read by a language model, not by people, the rules judge agrees on "
+    "who commits an error with kappa 0.81 (95 % interval 0.76 to 0.86). It finds 97 % of the errors of "
+    "prompted arms, 86 % of trained ones and 84 % of the untouched model, so comparisons between these kinds "
+    "of arms are less sure than those within a kind, such as warm_sft - neutral_sft (docs/judge.md)."
+)
+"""How good the rules judge is on its held-out answers (tests/judging/test_rules_agreement.py)."""
+
+
 def verdict_sentence(headline: Headline) -> str:
     """The headline in one sentence."""
     return _VERDICTS[headline.verdict].format(

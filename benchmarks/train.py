@@ -1,8 +1,8 @@
 """LoRA steps: the training room against plain PEFT on the same batches, bf16 base, one thread.
 
-Both run under autocast and train rank 8 on all linear layers of the embedded model with the loss on answer tokens. The plain way
-pads each micro batch and lets transformers compute logits and loss, as a user of PEFT would. Rates count
-real tokens, not padding.
+Both run under autocast and train rank 8 on all linear layers of the embedded model with the loss on answer
+tokens. The plain way pads each micro batch and lets transformers compute logits and loss, as a user of PEFT
+would. Rates count real tokens, not padding.
 """
 
 from __future__ import annotations

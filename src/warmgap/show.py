@@ -12,7 +12,15 @@ from warmgap.store import Store
 
 # Units per second of one worker, measured with the embedded model on one core of an AMD EPYC; used
 # until the store holds measurements of this machine.
-RATES = {"corpus": 50.0, "train": 0.2, "measure": 4.0, "respond": 11.0, "judge": 2000.0, "analyse": 100.0}
+RATES = {
+    "corpus": 50.0,
+    "train": 0.2,
+    "measure": 4.0,
+    "respond": 11.0,
+    "judge": 2000.0,
+    "analyse": 100.0,
+    "report": 0.3,
+}
 UNITS = {
     "corpus": "data sets",
     "train": "steps",

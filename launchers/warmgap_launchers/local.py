@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,8 @@ def _start(context: Any, root: Path) -> _Worker:
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(there, root), daemon=True)
     # Inherited: Ctrl-C is for this process, which then ends its workers, even those still importing.
+    # The tracker is started first, since starting it would unblock the signal.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process.start()
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -120,10 +120,8 @@ def test_margin_shift_is_the_paired_mean(sweep: Sweep) -> None:
     frame = margins(sweep.observations)
     found = {s.task: s for s in margin_shifts(frame, "warm_sft", "neutral_sft")}
     assert list(found) == sorted(found)
-    wide = (
-        frame.filter(pl.col("task") == "health")
-        .to_pandas()
-        .pivot_table(index="question_id", columns="arm", values="margin_nats")
+    wide = frame.filter(pl.col("task") == "health").pivot(
+        "arm", index="question_id", values="margin_nats", aggregate_function="mean"
     )
     expected = (wide["warm_sft"] - wide["neutral_sft"]).to_numpy()
     np.testing.assert_allclose(found["health"].shift_nats, np.sort(expected))

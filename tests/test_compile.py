@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warmgap import jobs
-from warmgap.compile import ArmConfig, Sweep, compile_plan
+from warmgap.compile import compile_plan
 from warmgap.corpora import embedded as corpora
 from warmgap.errors import UserError
 from warmgap.jobs import MeasureJob, RespondJob
 from warmgap.plan import Plan
 from warmgap.schema.config import Config, MeterConfig, ModelConfig, Statement
+from warmgap.sweep import ArmConfig, Sweep
 from warmgap.tasks.embedded import path_of
 
 PARTS = ("corpus", "train", "answers", "replies", "verdicts", "scores", "gold")

@@ -14,10 +14,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from warmgap.checks import check_settings
-from warmgap.compile import ArmConfig, Sweep, compile_plan
+from warmgap.compile import compile_plan
 from warmgap.errors import UserError
 from warmgap.plan import Plan
 from warmgap.schema.config import Config, ModelConfig
+from warmgap.sweep import ArmConfig, Sweep
 from warmgap_launchers.overrides import ROW_AXES, Axis, Choices, axis, check, parse, sweep_axes, sweepable
 
 NAMING_AXES = ("model", "method", "seed", "method.checkpoint")

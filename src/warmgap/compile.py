@@ -6,7 +6,7 @@ no configuration is composed for a cell. Arms and artifacts that are the same by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,46 +35,17 @@ from warmgap.keys import digest, file_sha256
 from warmgap.models.weights import fingerprint
 from warmgap.plan import Node, Plan, ordered
 from warmgap.schema.config import (
-    BeliefConfig,
     Config,
-    FramingConfig,
-    JudgeConfig,
     ModelConfig,
     TaskConfig,
 )
-from warmgap.schema.fields import plain, stage_config
+from warmgap.schema.fields import stage_config
+from warmgap.sweep import ArmConfig, Sweep, described, epochs
 from warmgap.tasks import embedded as tasks
 from warmgap.warmth.lexicon import lexicon_fingerprint
 from warmgap.warmth.meters import meter_name
 
 KINDS = ("none", "prompt", "sft")
-_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps")
-"""Settings that no result depends on, so that a change of them is no other plan."""
-
-
-@dataclass(frozen=True)
-class ArmConfig:
-    """One composed arm and the overrides that make it a variant."""
-
-    config: Config
-    variant: str = ""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What a sweep holds: arms, and the options of each row axis."""
-
-    name: str
-    arms: tuple[ArmConfig, ...]
-    tasks: tuple[TaskConfig, ...]
-    framings: tuple[FramingConfig, ...]
-    beliefs: tuple[BeliefConfig, ...]
-    judges: tuple[JudgeConfig, ...]
-    model_of: Callable[[str], ModelConfig]
-    """A model's configuration by name, for the reference of a meter."""
-    axes: dict[str, Any]
-    """The axes as they were asked for, for people."""
-    command: str
 
 
 @dataclass
@@ -136,7 +107,7 @@ class _Builder:
             model=config.model.name,
             method=method.name,
             dose_kind=method.dose_kind,
-            dose=_epochs(config, adapter),
+            dose=epochs(config, adapter),
             seed=config.seed if method.kind == "sft" else 0,
             variant=arm.variant,
         )
@@ -164,7 +135,7 @@ class _Builder:
         self.arms[key] = replace(
             record,
             arm_key=key,
-            dose=_epochs(config, adapter),
+            dose=epochs(config, adapter),
             measures=self._warmth(config, adapter, corpus_key),
             measured_only=True,
         )
@@ -358,45 +329,11 @@ class _Builder:
             curves=tuple(self.curves.items()),
         )
         analyse_key = self.add(analyse, "tables", len(self.cells))
-        facts = self._facts(base)
+        facts = described(self.sweep, base, self.questions)
         self.add(ReportJob(base.report, analyse_key, self.sweep.name, facts), "figures and page", 1)
         return Plan(self.sweep.name, ordered(self.nodes), facts)
-
-    def _facts(self, base: Config) -> dict[str, Any]:
-        return {
-            "axes": self.sweep.axes,
-            "command": self.sweep.command,
-            "questions": {
-                t.name: len(choose(self.questions[t.name], t.n_questions, base.design.seed))
-                for t in self.sweep.tasks
-            },
-            "settings": {
-                name: {k: v for k, v in plain(getattr(base, name)).items() if k not in _CHANGE_NOTHING}
-                for name in (
-                    "corpus",
-                    "training",
-                    "design",
-                    "sampling",
-                    "engine",
-                    "judge",
-                    "analysis",
-                    "report",
-                )
-            }
-            | {"warmth": {k: v for k, v in plain(base.warmth).items() if k != "meters"}}
-            | {"meters": [m.name for m in base.warmth.meters]},
-        }
 
 
 def _common(a: str, b: str) -> str:
     """The overrides that two variants share."""
     return ",".join(s for s in a.split(",") if s in b.split(","))
-
-
-def _epochs(config: Config, adapter: tuple[str, float] | None) -> float:
-    """The dose of a checkpoint: how often training had seen the corpus by then."""
-    if adapter is None:
-        return 0.0
-    training = config.training
-    seen = adapter[1] * training.steps * training.batch_rows * training.accumulate
-    return round(seen / config.corpus.n_conversations, 3)

@@ -137,7 +137,7 @@ def test_an_experiments_lists_are_checked_like_the_command_line(choices):
 
 @pytest.mark.parametrize("key", ["method", "seed", "training.steps", "sampling.temperature", "task", "judge"])
 def test_what_tells_arms_or_cells_apart_can_be_swept(key):
-    sweepable(key)
+    assert sweepable(key) is None
 
 
 @pytest.mark.parametrize(

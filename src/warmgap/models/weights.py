@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from warmgap import keys
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.config import ModelConfig
 
@@ -166,8 +167,7 @@ def file_sha256(path: Path) -> str:
     known = _read_json(memory).get(name)
     if isinstance(known, dict) and known.get("state") == state:
         return str(known["sha256"])
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = keys.file_sha256(path)
     _write_json(memory, _read_json(memory) | {name: {"state": state, "sha256": digest}})
     return digest
 

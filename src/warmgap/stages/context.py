@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from warmgap.jobs import Job, RespondJob
 from warmgap.schema.fields import plain, stage_config
-from warmgap.store import Artifact, Store
+from warmgap.store import Store
 
 if TYPE_CHECKING:
     from warmgap.engines.protocol import Engine
@@ -48,17 +47,6 @@ class Context:
         if name not in self._engines:
             self._engines[name] = make()
         return self._engines[name]
-
-    def reuse(self, job: Job) -> Artifact | None:
-        """The job's artifact if it is already there."""
-        return self.store.find(job.stage, job.key)
-
-
-@dataclass
-class Clock:
-    """When a job began."""
-
-    started: float = field(default_factory=time.time)
 
 
 def recorded_config(job: Job) -> dict[str, Any]:

@@ -1,0 +1,7 @@
+"""Logistic mixed models: `fit_glmm`, marginal effects, and what can go wrong."""
+
+from warmgap.statistics.mixed.components import Component
+from warmgap.statistics.mixed.fit import GlmmFit, MixedModel, fit_glmm
+from warmgap.statistics.mixed.problems import Finding, MixedModelError
+
+__all__ = ["Component", "Finding", "GlmmFit", "MixedModel", "MixedModelError", "fit_glmm"]

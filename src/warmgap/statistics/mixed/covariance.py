@@ -1,0 +1,121 @@
+"""Covariance matrices of random effects and their derivatives.
+
+A block holds all random effects of one grouping factor: B columns, equal covariance G for every
+level. G = L L' with L lower triangular; theta are the entries of L that are free. Suffixes: B
+columns of a block, H parameters of a block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from warmgap.statistics.clusters import FloatArray
+
+SMALLEST_SD = 1e-5
+"""Lower bound of the diagonal of L on the logit scale: a variance there counts as zero."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The random effects of one grouping factor.
+
+    `free` lists row and column of each parameter in L. Terms written apart (`||`) share no entry.
+    """
+
+    group: str
+    columns: tuple[str, ...]
+    levels: tuple[str, ...]
+    free: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> int:
+        """Number of random effects of the block."""
+        return len(self.levels) * len(self.columns)
+
+    @cached_property
+    def diagonal(self) -> tuple[bool, ...]:
+        """Which parameters stand on the diagonal of L and are bounded below."""
+        return tuple(i == j for i, j in self.free)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The precision matrix P = inverse of G with first and second derivatives by theta.
+
+    `log_det` is ½ log|G| per level, with its gradient; its Hessian is diagonal.
+    """
+
+    value_BB: FloatArray
+    first_HBB: FloatArray
+    second_HHBB: FloatArray
+    log_det: float
+    log_det_first_H: FloatArray
+    log_det_second_H: FloatArray
+
+
+def factor(block: Block, theta_H: FloatArray) -> FloatArray:
+    """The Cholesky factor L."""
+    size = len(block.columns)
+    out_BB = np.zeros((size, size))
+    for value, (i, j) in zip(theta_H, block.free, strict=True):
+        out_BB[i, j] = value
+    return out_BB
+
+
+def covariance(block: Block, theta_H: FloatArray) -> FloatArray:
+    """G = L L'."""
+    l_BB = factor(block, theta_H)
+    out_BB: FloatArray = l_BB @ l_BB.T
+    return out_BB
+
+
+def theta_of(block: Block, covariance_BB: FloatArray) -> FloatArray:
+    """The parameters of a covariance matrix, which may be singular.
+
+    Raises:
+        ValueError: the matrix has a negative eigenvalue.
+    """
+    given_BB = np.asarray(covariance_BB, dtype=np.float64)
+    eigenvalues_B, vectors_BB = np.linalg.eigh(given_BB)
+    if eigenvalues_B[0] < -1e-8 * max(1.0, eigenvalues_B[-1]):
+        raise ValueError(f"not a covariance matrix: its eigenvalues are {eigenvalues_B}")
+    root_BB = vectors_BB * np.sqrt(np.maximum(eigenvalues_B, 0.0))
+    l_BB = np.linalg.qr(root_BB.T)[1].T
+    l_BB = l_BB * np.where(np.diag(l_BB) < 0, -1.0, 1.0)
+    np.fill_diagonal(l_BB, np.maximum(np.diag(l_BB), SMALLEST_SD))
+    return np.array([l_BB[i, j] for i, j in block.free])
+
+
+def covariance_derivatives(block: Block, theta_H: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First and second derivatives of G by theta, as HBB and HHBB."""
+    l_BB = factor(block, theta_H)
+    count, size = len(block.free), len(block.columns)
+    step_HBB = np.zeros((count, size, size))
+    for k, (i, j) in enumerate(block.free):
+        step_HBB[k, i, j] = 1.0
+    half_HBB = step_HBB @ l_BB.T
+    half_HHBB = step_HBB[:, None] @ step_HBB.transpose(0, 2, 1)[None]
+    return half_HBB + half_HBB.transpose(0, 2, 1), half_HHBB + half_HHBB.transpose(0, 1, 3, 2)
+
+
+def precision(block: Block, theta_H: FloatArray) -> Precision:
+    """P and its derivatives, from dP = -P dG P."""
+    p_BB = np.linalg.inv(covariance(block, theta_H))
+    p_BB = (p_BB + p_BB.T) / 2
+    g_HBB, g_HHBB = covariance_derivatives(block, theta_H)
+    first_HBB = -p_BB @ g_HBB @ p_BB
+    twice_HHBB = -(first_HBB[:, None] @ (g_HBB @ p_BB)[None])
+    second_HHBB = twice_HHBB + twice_HHBB.transpose(0, 1, 3, 2) - p_BB @ g_HHBB @ p_BB
+    diagonal_H = np.array(block.diagonal)
+    inverse_H = np.where(diagonal_H, 1.0 / np.where(diagonal_H, theta_H, 1.0), 0.0)
+    return Precision(
+        value_BB=p_BB,
+        first_HBB=first_HBB,
+        second_HHBB=second_HHBB,
+        log_det=float(np.sum(np.log(theta_H[diagonal_H]))),
+        log_det_first_H=inverse_H,
+        log_det_second_H=-(inverse_H**2),
+    )

@@ -1,0 +1,232 @@
+"""Logistic mixed models by maximum likelihood: `fit_glmm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from warmgap.statistics.clusters import FloatArray, t_quantile, two_sided_p
+from warmgap.statistics.mixed.components import Component, components
+from warmgap.statistics.mixed.covariance import theta_of
+from warmgap.statistics.mixed.derivatives import gradient_and_hessian
+from warmgap.statistics.mixed.design import Design, build_design
+from warmgap.statistics.mixed.findings import findings, refuse_runaway
+from warmgap.statistics.mixed.formula import parse_formula
+from warmgap.statistics.mixed.laplace import Effects, Mode, find_mode, no_effects
+from warmgap.statistics.mixed.optimise import Optimum, Point, minimise
+from warmgap.statistics.mixed.problems import Finding, MixedModelError
+from warmgap.statistics.mixed.quadrature import quadrature_point, quadrature_value
+from warmgap.statistics.mixed.start import start
+
+
+@dataclass(frozen=True)
+class MixedModel:
+    """A formula on data, before and after fitting: likelihood and derivatives at any parameters.
+
+    `quadrature` is the number of nodes, 1 for the Laplace approximation.
+    """
+
+    design: Design
+    quadrature: int = 1
+
+    @property
+    def n_fixed(self) -> int:
+        """Number of coefficients."""
+        return self.design.x_PK.shape[1]
+
+    def log_likelihood(self, beta_K: FloatArray, covariances: dict[str, FloatArray]) -> float:
+        """The log-likelihood at given coefficients and covariance matrices, by group name.
+
+        Raises:
+            KeyError: a group of the formula has no matrix.
+        """
+        theta = [theta_of(b, np.atleast_2d(covariances[b.group])) for b in self.design.blocks]
+        return -self.value(np.concatenate([beta_K, *theta])) + self.design.log_binomial
+
+    def mode(self, psi_J: FloatArray, effects: Effects | None = None) -> Mode:
+        """The most likely random effects at parameters psi = (beta, theta)."""
+        k = self.n_fixed
+        return find_mode(self.design, psi_J[:k], psi_J[k:], effects or no_effects(self.design))
+
+    def value(self, psi_J: FloatArray, effects: Effects | None = None) -> float:
+        """Negative log-likelihood without the binomial constant; infinity where there is no mode."""
+        try:
+            mode = self.mode(psi_J, effects)
+        except (FloatingPointError, np.linalg.LinAlgError):
+            return np.inf
+        return mode.value if self.quadrature == 1 else quadrature_value(self.design, mode, self.quadrature)
+
+
+@dataclass(frozen=True)
+class GlmmFit:
+    """A fitted logistic mixed model.
+
+    Attributes:
+        model: the model, to evaluate its likelihood elsewhere.
+        psi_J: coefficients, then theta (`covariance.Block.free`).
+        optimum: where the search ended, with gradient and Hessian.
+        effects: the most likely random effects.
+        log_likelihood: at the maximum, with binomial constants where there are counts.
+        findings: variances at zero, correlations at their limit, flat directions.
+    """
+
+    model: MixedModel
+    psi_J: FloatArray
+    optimum: Optimum
+    effects: Effects
+    log_likelihood: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return self.model.design.names
+
+    @property
+    def beta_K(self) -> FloatArray:
+        """Coefficients on the logit scale."""
+        return self.psi_J[: self.model.n_fixed]
+
+    @property
+    def theta_H(self) -> FloatArray:
+        """Free entries of the Cholesky factors of the covariance matrices."""
+        return self.psi_J[self.model.n_fixed :]
+
+    @cached_property
+    def joint_cov(self) -> FloatArray:
+        """Covariance of (beta, theta): the inverse of the exact Hessian; zero for what is at a bound."""
+        return self.optimum.covariance()
+
+    @property
+    def cov_KK(self) -> FloatArray:
+        """Covariance of the coefficients, with the uncertainty of the variances in it."""
+        k = self.model.n_fixed
+        return self.joint_cov[:k, :k]
+
+    @property
+    def std_error_K(self) -> FloatArray:
+        """Standard errors of the coefficients."""
+        out: FloatArray = np.sqrt(np.diag(self.cov_KK))
+        return out
+
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """Standard deviations and correlations per grouping factor, with 95 % intervals."""
+        return components(
+            self.model.design, self.theta_H, self.joint_cov[self.model.n_fixed :, self.model.n_fixed :]
+        )
+
+    @property
+    def gradient_norm(self) -> float:
+        """Largest absolute derivative at the end of the search."""
+        return self.optimum.gradient_norm
+
+    @property
+    def hessian_eigenvalues(self) -> FloatArray:
+        """Eigenvalues of the Hessian of the free parameters, ascending; all positive at a maximum."""
+        return self.optimum.eigenvalues_F
+
+    def coefficients(self, confidence: float = 0.95) -> pl.DataFrame:
+        """Term, estimate, std_error, statistic, p_value, conf_low, conf_high (normal, logit scale)."""
+        z = t_quantile(confidence, None)
+        statistic_K = self.beta_K / self.std_error_K
+        return pl.DataFrame(
+            {
+                "term": self.names,
+                "estimate": self.beta_K,
+                "std_error": self.std_error_K,
+                "statistic": statistic_K,
+                "p_value": [two_sided_p(float(s), None) for s in statistic_K],
+                "conf_low": self.beta_K - z * self.std_error_K,
+                "conf_high": self.beta_K + z * self.std_error_K,
+            }
+        )
+
+    def variance_components(self) -> pl.DataFrame:
+        """One row per standard deviation or correlation: group, kind, columns, estimate, interval."""
+        return pl.concat([c.frame() for c in self.components])
+
+
+def fit_glmm(formula: str, data: pl.DataFrame, *, trials: str | None = None, quadrature: int = 1) -> GlmmFit:
+    """Fit a binomial logistic mixed model by maximum likelihood.
+
+    Args:
+        formula: in lme4's grammar, for example
+            `commits_error ~ warm * C(task) + (1 + warm | model) + (1 + warm | task:question_id)`.
+        data: one row per answer, or per group of answers with counts.
+        trials: column with the number of answers per row, where the response counts events.
+        quadrature: 1 for the Laplace approximation; more nodes (adaptive Gauss-Hermite) only with
+            a single random intercept or slope.
+
+    Raises:
+        MixedModelError: the model cannot be fitted; its `kind`, `terms` and message say why and
+            what to do.
+    """
+    design = build_design(parse_formula(formula), data, trials)
+    single = not design.small and len(design.large.columns) == 1
+    if quadrature != 1 and not (single and 2 <= quadrature <= 101):
+        raise MixedModelError(
+            "formula",
+            (),
+            f"quadrature={quadrature} needs a single random term with one column, as in `(1 | question)`, and 2 to "
+            "101 nodes. Use quadrature=1, the Laplace approximation.",
+        )
+    return fit_model(MixedModel(design, quadrature))
+
+
+def fit_model(
+    model: MixedModel, start_J: FloatArray | None = None, fixed_J: npt.NDArray[np.bool_] | None = None
+) -> GlmmFit:
+    """Maximise a model's likelihood, from given parameters and with some of them fixed.
+
+    Raises:
+        MixedModelError: separation, a variance without bound, or no convergence.
+    """
+    tracker = _Tracker(model)
+    first_J = start(model.design) if start_J is None else start_J
+    fixed = np.zeros(first_J.size, dtype=np.bool_) if fixed_J is None else fixed_J
+    optimum = minimise(model.design, tracker.derivatives, tracker.value, first_J, fixed)
+    psi_J = optimum.point.psi_J
+    refuse_runaway(model.design, psi_J[model.n_fixed :])
+    return GlmmFit(
+        model=model,
+        psi_J=psi_J,
+        optimum=optimum,
+        effects=tracker.effects,
+        log_likelihood=-optimum.point.value + model.design.log_binomial,
+        findings=findings(model.design, optimum),
+    )
+
+
+class _Tracker:
+    """Begins each search for the mode where the last step and its tangent point."""
+
+    def __init__(self, model: MixedModel) -> None:
+        self._model = model
+        self._psi_J: FloatArray | None = None
+        self._moves: tuple[FloatArray, FloatArray] | None = None
+        self.effects = no_effects(model.design)
+
+    def value(self, psi_J: FloatArray) -> float:
+        return self._model.value(psi_J, self._guess(psi_J))
+
+    def derivatives(self, psi_J: FloatArray) -> Point:
+        mode = self._model.mode(psi_J, self._guess(psi_J))
+        gradient_J, hessian_JJ, self._moves = gradient_and_hessian(self._model.design, mode)
+        self._psi_J, self.effects = psi_J, mode.effects
+        if self._model.quadrature > 1:
+            return quadrature_point(self._model.design, mode, self._model.quadrature)
+        return Point(psi_J, mode.value, gradient_J, hessian_JJ)
+
+    def _guess(self, psi_J: FloatArray) -> Effects:
+        if self._psi_J is None or self._moves is None:
+            return self.effects
+        change_J = psi_J - self._psi_J
+        if np.abs(change_J).max() > 0.5:
+            return self.effects
+        large_QB = self.effects.large_QB + self._moves[0] @ change_J
+        return Effects(large_QB, self.effects.small_R + self._moves[1] @ change_J)

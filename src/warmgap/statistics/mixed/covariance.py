@@ -42,16 +42,18 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Precision:
-    """The precision matrix P = inverse of G with first and second derivatives by theta.
+class Prior:
+    """The prior of a block's random effects in whitened coordinates: b = L u, u ~ N(0, 1).
 
-    `log_det` is ½ log|G| per level, with its gradient; its Hessian is diagonal.
+    With L held at the current theta, the precision of u is the identity, and `first_HBB` and
+    `second_HHBB` are its derivatives as theta moves: L' (dP) L and L' (d2P) L. Unlike P itself
+    they stay exact while a variance goes to zero. `log_det_first_H` and the diagonal
+    `log_det_second_H` are the derivatives of ½ log|G| per level.
     """
 
-    value_BB: FloatArray
+    factor_BB: FloatArray
     first_HBB: FloatArray
     second_HHBB: FloatArray
-    log_det: float
     log_det_first_H: FloatArray
     log_det_second_H: FloatArray
 
@@ -92,30 +94,35 @@ def theta_of(block: Block, covariance_BB: FloatArray) -> FloatArray:
 def covariance_derivatives(block: Block, theta_H: FloatArray) -> tuple[FloatArray, FloatArray]:
     """First and second derivatives of G by theta, as HBB and HHBB."""
     l_BB = factor(block, theta_H)
-    count, size = len(block.free), len(block.columns)
-    step_HBB = np.zeros((count, size, size))
-    for k, (i, j) in enumerate(block.free):
-        step_HBB[k, i, j] = 1.0
+    step_HBB = _units(block)
     half_HBB = step_HBB @ l_BB.T
     half_HHBB = step_HBB[:, None] @ step_HBB.transpose(0, 2, 1)[None]
     return half_HBB + half_HBB.transpose(0, 2, 1), half_HHBB + half_HHBB.transpose(0, 1, 3, 2)
 
 
-def precision(block: Block, theta_H: FloatArray) -> Precision:
-    """P and its derivatives, from dP = -P dG P."""
-    p_BB = np.linalg.inv(covariance(block, theta_H))
-    p_BB = (p_BB + p_BB.T) / 2
-    g_HBB, g_HHBB = covariance_derivatives(block, theta_H)
-    first_HBB = -p_BB @ g_HBB @ p_BB
-    twice_HHBB = -(first_HBB[:, None] @ (g_HBB @ p_BB)[None])
-    second_HHBB = twice_HHBB + twice_HHBB.transpose(0, 1, 3, 2) - p_BB @ g_HHBB @ p_BB
+def prior(block: Block, theta_H: FloatArray) -> Prior:
+    """The whitened prior, from dP = -P dG P and dG = E L' + L E'."""
+    l_BB = factor(block, theta_H)
+    a_HBB = np.linalg.inv(l_BB) @ _units(block)
+    first_HBB = a_HBB + a_HBB.transpose(0, 2, 1)
+    twice_HHBB = first_HBB[:, None] @ first_HBB[None]
+    outer_HHBB = a_HBB[:, None] @ a_HBB.transpose(0, 2, 1)[None]
+    second_HHBB = twice_HHBB - outer_HHBB
     diagonal_H = np.array(block.diagonal)
     inverse_H = np.where(diagonal_H, 1.0 / np.where(diagonal_H, theta_H, 1.0), 0.0)
-    return Precision(
-        value_BB=p_BB,
-        first_HBB=first_HBB,
-        second_HHBB=second_HHBB,
-        log_det=float(np.sum(np.log(theta_H[diagonal_H]))),
+    return Prior(
+        factor_BB=l_BB,
+        first_HBB=-first_HBB,
+        second_HHBB=second_HHBB + second_HHBB.transpose(0, 1, 3, 2),
         log_det_first_H=inverse_H,
         log_det_second_H=-(inverse_H**2),
     )
+
+
+def _units(block: Block) -> FloatArray:
+    """Derivatives of L by its free entries."""
+    size = len(block.columns)
+    out_HBB = np.zeros((len(block.free), size, size))
+    for k, (i, j) in enumerate(block.free):
+        out_HBB[k, i, j] = 1.0
+    return out_HBB

@@ -37,15 +37,14 @@ class _Pieces:
     """Per block, the sum over levels of the level's diagonal block of M^-1."""
 
 
-def gradient(design: Design, mode: Mode) -> FloatArray:
+def gradient(mode: Mode) -> FloatArray:
     """dF / d psi at a mode."""
-    return _gradient(design, mode, _pieces(design, mode))
+    return _gradient(mode.design, mode, _pieces(mode.design, mode))
 
 
-def gradient_and_hessian(
-    design: Design, mode: Mode
-) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
+def gradient_and_hessian(mode: Mode) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
     """Gradient, Hessian, and how the random effects move with the parameters (QBJ and RJ)."""
+    design = mode.design
     pieces = _pieces(design, mode)
     n_fixed = mode.beta_K.size
     move = _moves(design, mode)
@@ -82,7 +81,7 @@ def _pieces(design: Design, mode: Mode) -> _Pieces:
     large_QBB = factors.inverse_QBB
     if design.n_small:
         large_QBB = large_QBB - np.einsum("qir,qjr->qij", cross_QBR, factors.u_QBR)
-    cross_LB = cross_QBR[design.link_level_L, :, design.link_effect_L]
+    cross_LB = cross_QBR[design.links.level_L, :, design.links.effect_L]
     leverage_N = _leverage(design, large_QBB, cross_LB, small_inverse_RR)
     adjoint = Effects(*_solve(mode, transpose(design, slope_N * leverage_N)))
     level_sum = [large_QBB.sum(axis=0)]
@@ -107,11 +106,10 @@ def _leverage(
     for i in range(z_PB.shape[1]):
         inner_N = np.zeros_like(out_N)
         for j in range(z_PB.shape[1]):
-            part_N = large_QBB[design.level_N, i, j]
-            inner_N += part_N if design.plain_B[j] else part_N * z_PB[design.pattern_N, j]
+            inner_N += design.times_large(large_QBB[design.level_N, i, j], j)
         for s in range(index_PS.shape[1]):
-            inner_N += 2 * cross_LB[design.link_SN[s], i] * value_PS[design.pattern_N, s]
-        out_N += inner_N if design.plain_B[i] else inner_N * z_PB[design.pattern_N, i]
+            inner_N += 2 * cross_LB[design.links.of_SN[s], i] * value_PS[design.pattern_N, s]
+        out_N += design.times_large(inner_N, i)
     return out_N
 
 
@@ -119,9 +117,8 @@ def _times(design: Design, effects: Effects) -> FloatArray:
     """Z times random effects, per cell."""
     pattern_P = design.small_PR @ effects.small_R if design.n_small else np.zeros(design.x_PK.shape[0])
     out_N = pattern_P[design.pattern_N]
-    for j, plain in enumerate(design.plain_B):
-        part_N = effects.large_QB[design.level_N, j]
-        out_N += part_N if plain else part_N * design.large_PB[design.pattern_N, j]
+    for j in range(design.large_PB.shape[1]):
+        out_N += design.times_large(effects.large_QB[design.level_N, j], j)
     return out_N
 
 
@@ -149,16 +146,14 @@ def _gradient(design: Design, mode: Mode, pieces: _Pieces) -> FloatArray:
 
 def _moves(design: Design, mode: Mode) -> tuple[FloatArray, FloatArray]:
     """db / d psi: -M^-1 Z'W X for coefficients, -M^-1 P_k b for theta."""
-    n_levels, width = mode.effects.large_QB.shape
+    n_levels, n_effects = mode.effects.large_QB.shape
     n_theta = mode.theta_H.size
-    right_QBJ = np.zeros((n_levels, width, mode.beta_K.size + n_theta))
+    right_QBJ = np.zeros((n_levels, n_effects, mode.beta_K.size + n_theta))
     right_RJ = np.zeros((design.n_small, mode.beta_K.size + n_theta))
     fixed = slice(0, mode.beta_K.size)
     weights = design.per_level(mode.weight_N)
-    for i, plain in enumerate(design.plain_B):
-        right_QBJ[:, i, fixed] = weights @ (
-            design.x_PK if plain else design.x_PK * design.large_PB[:, i : i + 1]
-        )
+    for i in range(n_effects):
+        right_QBJ[:, i, fixed] = weights @ (design.x_PK * design.large_PB[:, i : i + 1])
     if design.n_small:
         right_RJ[:, fixed] = design.small_PR.T @ (design.per_pattern(mode.weight_N)[:, None] * design.x_PK)
     column = mode.beta_K.size

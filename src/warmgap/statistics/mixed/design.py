@@ -9,7 +9,7 @@ block, R random effects of all small blocks together, S non-zeros of a pattern a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,18 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Links:
+    """Pairs of a level of the large factor and a small effect that meet in some cell.
+
+    `of_SN` is the link of each cell and non-zero of its pattern; `level_L` and `effect_L` are the pairs.
+    """
+
+    of_SN: IntArray
+    level_L: IntArray
+    effect_L: IntArray
+
+
+@dataclass(frozen=True)
 class Design:
     """Cells, patterns and blocks of a model; `large` is the block whose effects are eliminated."""
 
@@ -70,6 +82,9 @@ class Design:
     pattern_N: IntArray
     start_Q: IntArray
     """Cells of level q are start_Q[q] to start_Q[q + 1]."""
+    level_N: IntArray
+    """Level of the large factor of each cell."""
+    links: Links
     events_N: FloatArray
     trials_N: FloatArray
     n_rows: int
@@ -87,11 +102,6 @@ class Design:
         return (self.large, *self.small)
 
     @cached_property
-    def level_N(self) -> IntArray:
-        """Level of the large factor of each cell."""
-        return np.repeat(np.arange(self.start_Q.size - 1), np.diff(self.start_Q))
-
-    @cached_property
     def small_PR(self) -> sparse.csr_matrix:
         """Design of the small blocks."""
         n_patterns, width = self.small_index_PS.shape
@@ -100,33 +110,32 @@ class Design:
         return sparse.csr_matrix(parts, shape=(n_patterns, self.n_small))
 
     @cached_property
-    def plain_B(self) -> tuple[bool, ...]:
-        """Which columns of the large block are all ones."""
-        return tuple(bool(np.all(z_P == 1.0)) for z_P in self.large_PB.T)
+    def _constant_B(self) -> tuple[float | None, ...]:
+        """Value of each column of the large block that is the same everywhere."""
+        return tuple(float(z_P[0]) if np.ptp(z_P) == 0.0 else None for z_P in self.large_PB.T)
 
-    @cached_property
-    def _links(self) -> tuple[IntArray, IntArray, IntArray]:
-        keys = [self.level_N * self.n_small + index_P[self.pattern_N] for index_P in self.small_index_PS.T]
-        if not keys:
-            none = np.zeros(0, dtype=np.int64)
-            return none.reshape(0, self.level_N.size), none, none
-        found, link = np.unique(np.concatenate(keys), return_inverse=True)
-        return link.reshape(len(keys), -1), *np.divmod(found, self.n_small)
+    def times_large(self, value_N: FloatArray, column: int) -> FloatArray:
+        """Values of cells times a column of the large block."""
+        constant = self._constant_B[column]
+        if constant is not None:
+            return value_N if constant == 1.0 else value_N * constant
+        out_N: FloatArray = value_N * self.large_PB[self.pattern_N, column]
+        return out_N
 
-    @property
-    def link_SN(self) -> IntArray:
-        """Links of each cell: a link is a level of the large factor that meets a small effect."""
-        return self._links[0]
+    def per_large_level(self, value_N: FloatArray) -> FloatArray:
+        """Sums of values over the cells of each level of the large factor."""
+        out_Q: FloatArray = np.add.reduceat(value_N, self.start_Q[:-1])
+        return out_Q
 
-    @property
-    def link_level_L(self) -> IntArray:
-        """Level of the large factor of each link."""
-        return self._links[1]
-
-    @property
-    def link_effect_L(self) -> IntArray:
-        """Small effect of each link."""
-        return self._links[2]
+    def whitened(self, factors: Sequence[FloatArray]) -> Design:
+        """The design for u where b = L u, given L of every block."""
+        parts, offset = [], 0
+        for block, l_BB in zip(self.small, factors[1:], strict=True):
+            width = len(block.columns)
+            parts.append(self.small_value_PS[:, offset : offset + width] @ l_BB)
+            offset += width
+        small = np.concatenate(parts, axis=1) if parts else self.small_value_PS
+        return replace(self, large_PB=self.large_PB @ factors[0], small_value_PS=small)
 
     def per_level(self, weight_N: FloatArray) -> sparse.csr_matrix:
         """Weights as a matrix of levels by patterns."""
@@ -208,6 +217,7 @@ def build_design(formula: MixedFormula, data: pl.DataFrame, trials: str | None) 
         value.append(z_U[row_P])
         offset += block.size
     none = np.zeros((patterns.size, 0))
+    index_PS = np.concatenate(index, axis=1) if index else none.astype(np.int64)
     return Design(
         formula=formula,
         names=names,
@@ -217,10 +227,12 @@ def build_design(formula: MixedFormula, data: pl.DataFrame, trials: str | None) 
         large=blocks[0],
         large_PB=z_blocks[0][row_P],
         small=tuple(blocks[1:]),
-        small_index_PS=np.concatenate(index, axis=1) if index else none.astype(np.int64),
+        small_index_PS=index_PS,
         small_value_PS=np.concatenate(value, axis=1) if value else none,
         pattern_N=pattern_N,
         start_Q=np.searchsorted(level_N, np.arange(len(blocks[0].levels) + 1)),
+        level_N=level_N,
+        links=_links(level_N, pattern_N, index_PS, n_small),
         events_N=np.bincount(cell_A, events_A, minlength=cell_key.size),
         trials_N=np.bincount(cell_A, trials_A, minlength=cell_key.size),
         n_rows=data.height,
@@ -248,3 +260,12 @@ def _blocks(
                 found[t] = (number, tuple(range(first, len(names))))
         blocks.append(Block(":".join(group), tuple(names), levels[number], tuple(free)))
     return blocks, [found[t] for t in range(len(terms))]
+
+
+def _links(level_N: IntArray, pattern_N: IntArray, index_PS: IntArray, n_small: int) -> Links:
+    keys = [level_N * n_small + index_P[pattern_N] for index_P in index_PS.T]
+    if not keys:
+        none = np.zeros(0, dtype=np.int64)
+        return Links(none.reshape(0, level_N.size), none, none)
+    found, link = np.unique(np.concatenate(keys), return_inverse=True)
+    return Links(link.reshape(len(keys), -1), *np.divmod(found, n_small))

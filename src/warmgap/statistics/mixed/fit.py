@@ -11,12 +11,19 @@ import polars as pl
 
 from warmgap.statistics.clusters import FloatArray, t_quantile, two_sided_p
 from warmgap.statistics.mixed.components import Component, components
-from warmgap.statistics.mixed.covariance import theta_of
+from warmgap.statistics.mixed.covariance import factor, theta_of
 from warmgap.statistics.mixed.derivatives import gradient_and_hessian
 from warmgap.statistics.mixed.design import Design, build_design
 from warmgap.statistics.mixed.findings import findings, refuse_runaway
 from warmgap.statistics.mixed.formula import parse_formula
-from warmgap.statistics.mixed.laplace import Effects, Mode, find_mode, no_effects
+from warmgap.statistics.mixed.laplace import (
+    Effects,
+    Mode,
+    find_mode,
+    no_effects,
+    small_positions,
+    split_theta,
+)
 from warmgap.statistics.mixed.optimise import Optimum, Point, minimise
 from warmgap.statistics.mixed.problems import Finding, MixedModelError
 from warmgap.statistics.mixed.quadrature import quadrature_point, quadrature_value
@@ -58,7 +65,7 @@ class MixedModel:
             mode = self.mode(psi_J, effects)
         except (FloatingPointError, np.linalg.LinAlgError):
             return np.inf
-        return mode.value if self.quadrature == 1 else quadrature_value(self.design, mode, self.quadrature)
+        return mode.value if self.quadrature == 1 else quadrature_value(mode, self.quadrature)
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,7 @@ def fit_model(
         model=model,
         psi_J=psi_J,
         optimum=optimum,
-        effects=tracker.effects,
+        effects=tracker.effects_of_factors(),
         log_likelihood=-optimum.point.value + model.design.log_binomial,
         findings=findings(model.design, optimum),
     )
@@ -207,26 +214,49 @@ class _Tracker:
 
     def __init__(self, model: MixedModel) -> None:
         self._model = model
-        self._psi_J: FloatArray | None = None
+        self._mode: Mode | None = None
         self._moves: tuple[FloatArray, FloatArray] | None = None
-        self.effects = no_effects(model.design)
 
     def value(self, psi_J: FloatArray) -> float:
         return self._model.value(psi_J, self._guess(psi_J))
 
     def derivatives(self, psi_J: FloatArray) -> Point:
         mode = self._model.mode(psi_J, self._guess(psi_J))
-        gradient_J, hessian_JJ, self._moves = gradient_and_hessian(self._model.design, mode)
-        self._psi_J, self.effects = psi_J, mode.effects
+        gradient_J, hessian_JJ, self._moves = gradient_and_hessian(mode)
+        self._mode = mode
         if self._model.quadrature > 1:
             return quadrature_point(self._model.design, mode, self._model.quadrature)
         return Point(psi_J, mode.value, gradient_J, hessian_JJ)
 
+    def effects_of_factors(self) -> Effects:
+        """The effects b = L u."""
+        assert self._mode is not None
+        large_QB = self._mode.effects.large_QB @ self._mode.priors[0].factor_BB.T
+        small_R = self._mode.effects.small_R.copy()
+        for prior, place in zip(self._mode.priors[1:], small_positions(self._model.design), strict=True):
+            small_R[place] = small_R[place] @ prior.factor_BB.T
+        return Effects(large_QB, small_R)
+
     def _guess(self, psi_J: FloatArray) -> Effects:
-        if self._psi_J is None or self._moves is None:
-            return self.effects
-        change_J = psi_J - self._psi_J
+        """The last effects moved along their tangent, where the step is short."""
+        if self._mode is None or self._moves is None:
+            return no_effects(self._model.design)
+        mode = self._mode
+        k = self._model.n_fixed
+        change_J = psi_J - np.concatenate([mode.beta_K, mode.theta_H])
         if np.abs(change_J).max() > 0.5:
-            return self.effects
-        large_QB = self.effects.large_QB + self._moves[0] @ change_J
-        return Effects(large_QB, self.effects.small_R + self._moves[1] @ change_J)
+            return mode.effects
+        large_QB = mode.effects.large_QB + self._moves[0] @ change_J
+        small_R = mode.effects.small_R + self._moves[1] @ change_J
+        blocks = self._model.design.blocks
+        theta = split_theta(self._model.design, psi_J[k:])
+        # Effects move as b does; whitening them by the new L must not blow them up.
+        turns = [
+            np.linalg.solve(factor(b, t), p.factor_BB)
+            for b, t, p in zip(blocks, theta, mode.priors, strict=True)
+        ]
+        if max(float(np.abs(turn_BB).max()) for turn_BB in turns) > 2.0:
+            return mode.effects
+        for turn_BB, place in zip(turns[1:], small_positions(self._model.design), strict=True):
+            small_R[place] = small_R[place] @ turn_BB.T
+        return Effects(large_QB @ turns[0].T, small_R)

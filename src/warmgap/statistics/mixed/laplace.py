@@ -16,17 +16,19 @@ import numpy as np
 from scipy import sparse, special
 
 from warmgap.statistics.clusters import FloatArray, IntArray
-from warmgap.statistics.mixed.covariance import Precision, precision
+from warmgap.statistics.mixed.covariance import Prior, prior
 from warmgap.statistics.mixed.design import Design
 from warmgap.statistics.mixed.factorise import Factorised, factorise
 
 _MODE_TOLERANCE = 1e-16
 """Squared distance to the mode, in units of the effects' curvature, at which it counts as found."""
 
+_MOST_STEPS = 60
+
 
 @dataclass(frozen=True)
 class Effects:
-    """Random effects: of the large factor and of the small ones."""
+    """Random effects, of the large factor and of the small ones; whitened (u, with b = L u) inside a fit."""
 
     large_QB: FloatArray
     small_R: FloatArray
@@ -36,13 +38,15 @@ class Effects:
 class Mode:
     """The most likely random effects at given parameters, and what belongs to them.
 
-    `value` is F without the binomial constant. `weight_N` is n mu (1 - mu).
+    `design` and `effects` are whitened by L at these parameters. `value` is F without the binomial
+    constant. `weight_N` is n mu (1 - mu).
     """
 
+    design: Design
     beta_K: FloatArray
     theta_H: FloatArray
     effects: Effects
-    priors: tuple[Precision, ...]
+    priors: tuple[Prior, ...]
     mu_N: FloatArray
     weight_N: FloatArray
     factors: Factorised
@@ -61,106 +65,90 @@ def no_effects(design: Design) -> Effects:
 
 
 def find_mode(design: Design, beta_K: FloatArray, theta_H: FloatArray, start: Effects) -> Mode:
-    """Newton's method for b^ with step halving.
+    """Newton's method for the mode with step halving.
+
+    Args:
+        design: as built, not whitened.
+        beta_K: coefficients.
+        theta_H: free entries of the Cholesky factors.
+        start: whitened effects to begin from.
 
     Raises:
         FloatingPointError: no step lowers h, or h is not finite.
     """
-    priors = tuple(precision(b, t) for b, t in zip(design.blocks, split_theta(design, theta_H), strict=True))
+    priors = tuple(prior(b, t) for b, t in zip(design.blocks, split_theta(design, theta_H), strict=True))
+    design = design.whitened([p.factor_BB for p in priors])
     fixed_P = design.x_PK @ beta_K
     effects = start
     eta_N = linear_predictor(design, fixed_P, effects)
-    h = _penalised(design, priors, effects, eta_N)
-    for _ in range(60):
+    h = _penalised(design, effects, eta_N)
+    for _ in range(_MOST_STEPS):
         mu_N = special.expit(eta_N)
         weight_N = design.trials_N * mu_N * (1 - mu_N)
-        factors = factorise(*normal_matrix(design, weight_N, priors))
-        residual_N = design.events_N - design.trials_N * mu_N
-        pull = transpose(design, residual_N)
-        large_QB = pull.large_QB - effects.large_QB @ priors[0].value_BB
-        small_R = pull.small_R - _prior_small(design, priors, effects.small_R)
+        factors = factorise(*normal_matrix(design, weight_N))
+        pull = transpose(design, design.events_N - design.trials_N * mu_N)
+        large_QB, small_R = pull.large_QB - effects.large_QB, pull.small_R - effects.small_R
         step = Effects(*factors.solve(large_QB, small_R))
         decrement = float(np.sum(step.large_QB * large_QB) + step.small_R @ small_R)
         if not np.isfinite(decrement):
             raise FloatingPointError("the random effects have no finite mode")
         if decrement < _MODE_TOLERANCE:
-            log_det = sum(p.log_det * len(b.levels) for p, b in zip(priors, design.blocks, strict=True))
-            value = h + factors.log_det / 2 + log_det
-            return Mode(beta_K, theta_H, effects, priors, mu_N, weight_N, factors, value)
+            value = h + factors.log_det / 2
+            return Mode(design, beta_K, theta_H, effects, priors, mu_N, weight_N, factors, value)
         size = 1.0
         while True:
             tried = Effects(effects.large_QB + size * step.large_QB, effects.small_R + size * step.small_R)
             eta_N = linear_predictor(design, fixed_P, tried)
-            h_tried = _penalised(design, priors, tried, eta_N)
+            h_tried = _penalised(design, tried, eta_N)
             if h_tried <= h + 1e-12 * abs(h):
                 break
             size /= 2
             if size < 1e-6:
                 raise FloatingPointError("the random effects have no mode that Newton's method can find")
         effects, h = tried, h_tried
-    raise FloatingPointError("the random effects' mode was not reached in 60 steps")
+    raise FloatingPointError(f"the random effects' mode was not reached in {_MOST_STEPS} steps")
 
 
 def linear_predictor(design: Design, fixed_P: FloatArray, effects: Effects) -> FloatArray:
     """eta of every cell."""
     pattern_P = fixed_P + design.small_PR @ effects.small_R if design.n_small else fixed_P
     eta_N = pattern_P[design.pattern_N]
-    for j, plain in enumerate(design.plain_B):
-        part_N = effects.large_QB[design.level_N, j]
-        eta_N += part_N if plain else part_N * design.large_PB[design.pattern_N, j]
+    for j in range(design.large_PB.shape[1]):
+        eta_N += design.times_large(effects.large_QB[design.level_N, j], j)
     return eta_N
 
 
-def _penalised(design: Design, priors: tuple[Precision, ...], effects: Effects, eta_N: FloatArray) -> float:
+def _penalised(design: Design, effects: Effects, eta_N: FloatArray) -> float:
     fit = float(design.trials_N @ np.logaddexp(0.0, eta_N) - design.events_N @ eta_N)
-    penalty = np.sum((effects.large_QB @ priors[0].value_BB) * effects.large_QB)
-    return fit + (penalty + effects.small_R @ _prior_small(design, priors, effects.small_R)) / 2
-
-
-def _prior_small(design: Design, priors: tuple[Precision, ...], small_R: FloatArray) -> FloatArray:
-    out_R = np.empty_like(small_R)
-    offset = 0
-    for block, prior in zip(design.small, priors[1:], strict=True):
-        part = slice(offset, offset + block.size)
-        out_R[part] = (small_R[part].reshape(-1, len(block.columns)) @ prior.value_BB).ravel()
-        offset += block.size
-    return out_R
+    return fit + (float(np.sum(effects.large_QB**2)) + float(effects.small_R @ effects.small_R)) / 2
 
 
 def transpose(design: Design, value_N: FloatArray) -> Effects:
     """Z' times a vector over cells."""
-    large = [
-        np.add.reduceat(value_N if plain else value_N * z_P[design.pattern_N], design.start_Q[:-1])
-        for z_P, plain in zip(design.large_PB.T, design.plain_B, strict=True)
-    ]
+    width = design.large_PB.shape[1]
+    large = [design.per_large_level(design.times_large(value_N, j)) for j in range(width)]
     small_R = design.small_PR.T @ design.per_pattern(value_N) if design.n_small else np.zeros(0)
     return Effects(np.stack(large, axis=1), small_R)
 
 
-def normal_matrix(
-    design: Design, weight_N: FloatArray, priors: tuple[Precision, ...]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The parts D, C and A of Z'WZ + P."""
-    z_PB, positions = design.large_PB, small_positions(design)
-    n_levels, width = design.start_Q.size - 1, z_PB.shape[1]
+def normal_matrix(design: Design, weight_N: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The parts D, C and A of Z'WZ + I."""
+    n_levels, width = design.start_Q.size - 1, design.large_PB.shape[1]
     d_QBB = np.empty((n_levels, width, width))
     c_QBR = np.zeros((n_levels, width, design.n_small))
+    links = design.links
     for i in range(width):
-        scaled_N = weight_N if design.plain_B[i] else weight_N * z_PB[design.pattern_N, i]
+        scaled_N = design.times_large(weight_N, i)
         for j in range(i + 1):
-            both_N = scaled_N if design.plain_B[j] else scaled_N * z_PB[design.pattern_N, j]
-            d_QBB[:, i, j] = d_QBB[:, j, i] = np.add.reduceat(both_N, design.start_Q[:-1])
-        for slot in range(design.small_index_PS.shape[1]):
-            value_P = design.small_value_PS[:, slot]
-            linked_N = scaled_N if np.all(value_P == 1.0) else scaled_N * value_P[design.pattern_N]
-            sums_L = np.bincount(design.link_SN[slot], linked_N, minlength=design.link_level_L.size)
-            np.add.at(c_QBR[:, i], (design.link_level_L, design.link_effect_L), sums_L)
-    d_QBB += priors[0].value_BB
+            d_QBB[:, i, j] = d_QBB[:, j, i] = design.per_large_level(design.times_large(scaled_N, j))
+        for slot, value_P in enumerate(design.small_value_PS.T):
+            linked_N = scaled_N * value_P[design.pattern_N]
+            sums_L = np.bincount(links.of_SN[slot], linked_N, minlength=links.level_L.size)
+            np.add.at(c_QBR[:, i], (links.level_L, links.effect_L), sums_L)
+    d_QBB += np.eye(width)
     z_PR = design.small_PR
     a_RR = (z_PR.T @ (sparse.diags_array(design.per_pattern(weight_N)) @ z_PR)).toarray()
-    for prior, levels_RB in zip(priors[1:], positions, strict=True):
-        a_RR[levels_RB[:, :, None], levels_RB[:, None, :]] += prior.value_BB
-    return d_QBB, c_QBR, a_RR
+    return d_QBB, c_QBR, a_RR + np.eye(design.n_small)
 
 
 def small_positions(design: Design) -> list[IntArray]:

@@ -1,7 +1,8 @@
 """Adaptive Gauss-Hermite quadrature for one random effect per level of a single factor.
 
-For level q with f(b) = sum(y eta - n log(1 + e^eta)) - ½ P b² and mode b^, s = M^(-1/2):
-    log integral = log( sqrt(2) s sum_k w_k exp(x_k²) exp f(b^ + sqrt(2) s x_k) ) + ½ log(P / 2 pi)
+For level q, in whitened coordinates, with f(b) = sum(y eta - n log(1 + e^eta)) - ½ b² and mode b^,
+s = M^(-1/2):
+    log integral = log( sqrt(2) s sum_k w_k exp(x_k²) exp f(b^ + sqrt(2) s x_k) ) - ½ log 2 pi
 (Pinheiro and Bates 1995). The gradient follows the nodes, which move with b^ and s; the Hessian is
 taken from it by central differences. Suffixes as in `design`; D nodes.
 """
@@ -21,20 +22,26 @@ from warmgap.statistics.mixed.optimise import Point
 _STEP = 1e-4
 
 
-def quadrature_value(design: Design, mode: Mode, nodes: int) -> float:
+def quadrature_value(mode: Mode, nodes: int) -> float:
     """Negative log-likelihood by quadrature, without the binomial constant."""
-    return _evaluate(design, mode, nodes)[0]
+    return _evaluate(mode, nodes)[0]
 
 
 def quadrature_point(design: Design, mode: Mode, nodes: int) -> Point:
-    """Objective, exact gradient, and Hessian by central differences of the gradient."""
+    """Objective, exact gradient, and Hessian by central differences of the gradient.
+
+    Args:
+        design: as built, not whitened.
+        mode: where to evaluate.
+        nodes: number of nodes.
+    """
     psi_J = np.concatenate([mode.beta_K, mode.theta_H])
     k = mode.beta_K.size
 
     def gradient_at(moved_J: FloatArray) -> FloatArray:
-        return _evaluate(design, find_mode(design, moved_J[:k], moved_J[k:], mode.effects), nodes)[1]
+        return _evaluate(find_mode(design, moved_J[:k], moved_J[k:], mode.effects), nodes)[1]
 
-    value, gradient_J = _evaluate(design, mode, nodes)
+    value, gradient_J = _evaluate(mode, nodes)
     return Point(psi_J, value, gradient_J, _jacobian(gradient_at, psi_J))
 
 
@@ -45,11 +52,11 @@ def _jacobian(function: Callable[[FloatArray], FloatArray], at_J: FloatArray) ->
     return (out_JJ + out_JJ.T) / 2
 
 
-def _evaluate(design: Design, mode: Mode, nodes: int) -> tuple[float, FloatArray]:
+def _evaluate(mode: Mode, nodes: int) -> tuple[float, FloatArray]:
+    design = mode.design
     x_D, weight_D = np.polynomial.hermite.hermgauss(nodes)
     z_N = design.large_PB[design.pattern_N, 0]
     prior = mode.priors[0]
-    precision = prior.value_BB[0, 0]
     mode_Q = mode.effects.large_QB[:, 0]
     curvature_Q = 1.0 / mode.factors.inverse_QBB[:, 0, 0]
     spread_Q = 1.0 / np.sqrt(curvature_Q)
@@ -65,14 +72,14 @@ def _evaluate(design: Design, mode: Mode, nodes: int) -> tuple[float, FloatArray
         eta_N = fixed_N + z_N * b_Q[design.level_N]
         fit_N = design.events_N * eta_N - design.trials_N * np.logaddexp(0.0, eta_N)
         pull_DN[d] = design.events_N - design.trials_N * special.expit(eta_N)
-        log_DQ[d] = np.add.reduceat(fit_N, design.start_Q[:-1]) - precision * b_Q**2 / 2
+        log_DQ[d] = np.add.reduceat(fit_N, design.start_Q[:-1]) - b_Q**2 / 2
         log_DQ[d] += np.log(weight_D[d]) + x * x
-        slope_DQ[d] = np.add.reduceat(pull_DN[d] * z_N, design.start_Q[:-1]) - precision * b_Q
+        slope_DQ[d] = np.add.reduceat(pull_DN[d] * z_N, design.start_Q[:-1]) - b_Q
         square_DQ[d] = b_Q**2
     top_Q = log_DQ.max(axis=0)
     total_Q = np.exp(log_DQ - top_Q).sum(axis=0)
     share_DQ = np.exp(log_DQ - top_Q) / total_Q
-    value_Q = top_Q + np.log(total_Q) + np.log(spread_Q) - np.log(np.pi) / 2 - prior.log_det
+    value_Q = top_Q + np.log(total_Q) + np.log(spread_Q) - np.log(np.pi) / 2
     value = -float(value_Q.sum())
 
     # How nodes move: b = b^ + sqrt(2) s x, ds = -s dM / (2 M), dM = sum w' z² e + P_a.

@@ -22,9 +22,8 @@ def weighted_sums(
     """Sums of weight times e_a over the cells of each pattern."""
     weights = design.per_level(weight_N)
     out_PJ = design.per_pattern(weight_N)[:, None] * eta_PJ
-    for i, plain in enumerate(design.plain_B):
-        part_PJ = weights.T @ move_QBJ[:, i]
-        out_PJ += part_PJ if plain else design.large_PB[:, i : i + 1] * part_PJ
+    for i in range(design.large_PB.shape[1]):
+        out_PJ += design.large_PB[:, i : i + 1] * (weights.T @ move_QBJ[:, i])
     return out_PJ
 
 
@@ -71,7 +70,7 @@ def trace_products(
         bottom_JRC = np.einsum("rsx,sc->xrc", a_RRJ, k_RC, optimize=True)
         for x in range(count):
             for i in range(width):
-                link = (c_LBJ[:, i, x], (design.link_level_L, design.link_effect_L))
+                link = (c_LBJ[:, i, x], (design.links.level_L, design.links.effect_L))
                 c_QR = sparse.csr_matrix(link, shape=(n_levels, small))
                 h_JQBC[x, :, i] += c_QR @ k_RC
                 bottom_JRC[x] += c_QR.T @ v_QBC[:, i]
@@ -88,18 +87,18 @@ def _link_sums(design: Design, slope_N: FloatArray, eta_PJ: FloatArray, move_QBJ
     """The entries of T_a between large and small effects, at the links."""
     z_PB = design.large_PB
     width, count = z_PB.shape[1], move_QBJ.shape[2]
-    n_links, n_patterns = design.link_level_L.size, eta_PJ.shape[0]
+    n_links, n_patterns = design.links.level_L.size, eta_PJ.shape[0]
     out_LBJ = np.zeros((n_links, width, count))
     for slot in range(design.small_index_PS.shape[1]):
         value_N = slope_N * design.small_value_PS[design.pattern_N, slot]
         links = sparse.csr_matrix(
-            (value_N, (design.link_SN[slot], design.pattern_N)), shape=(n_links, n_patterns)
+            (value_N, (design.links.of_SN[slot], design.pattern_N)), shape=(n_links, n_patterns)
         )
         for i in range(width):
             out_LBJ[:, i] += links @ (z_PB[:, i : i + 1] * eta_PJ)
             for k in range(width):
                 sums_L = links @ (z_PB[:, i] * z_PB[:, k])
-                out_LBJ[:, i] += sums_L[:, None] * move_QBJ[design.link_level_L, k]
+                out_LBJ[:, i] += sums_L[:, None] * move_QBJ[design.links.level_L, k]
     return out_LBJ
 
 

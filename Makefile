@@ -37,6 +37,18 @@ full: install  ## the embedded study in full (about an hour and a half on two co
 plan: install  ## what SWEEP would do and what is left of it
 	@$(BIN)/warmgap experiment=$(SWEEP) stage=plan
 
+.PHONY: power
+power: install  ## the smallest effect that SWEEP can detect, before anything is run
+	@$(BIN)/warmgap experiment=$(SWEEP) stage=power
+
+.PHONY: freeze
+freeze: install  ## write down and hash the analysis plan of SWEEP, before its first answer
+	@$(BIN)/warmgap experiment=$(SWEEP) stage=freeze
+
+.PHONY: reanalyse
+reanalyse: install  ## the published study's own cells, reanalysed; no model needed
+	@$(BIN)/warmgap stage=reanalyse
+
 .PHONY: report
 report: install  ## figures, tables and page of SWEEP from what is stored
 	@$(BIN)/warmgap experiment=$(SWEEP) stage=report
@@ -54,8 +66,12 @@ test: install  ## every test this machine has the tools for
 	@$(BIN)/python -m pytest -q
 
 .PHONY: bench
-bench: install  ## measure speed in alternation with plain transformers and PEFT
-	@for f in respond train; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+bench: install  ## measure speed in alternation with plain transformers, PEFT and R
+	@for f in respond train glmm; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+
+.PHONY: coverage
+coverage: install  ## simulated studies with known truth: do the intervals cover? (about two hours on one core)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py
 
 .PHONY: check
 check: install  ## style and types

@@ -20,7 +20,7 @@ from warmgap.corpora import embedded as corpora
 from warmgap.errors import UserError
 from warmgap.jobs import MeasureJob, RespondJob
 from warmgap.plan import Plan
-from warmgap.schema.config import Config, MeterConfig, ModelConfig, Statement
+from warmgap.schema.config import Config, MeterConfig, ModelConfig, SpreadConfig, Statement
 from warmgap.sweep import ArmConfig, Sweep
 from warmgap.tasks.embedded import path_of
 
@@ -132,6 +132,18 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
             "flip_bootstrap": 10,
         }.items()
     },
+    **{
+        f"analysis.power.{name}": (value, NOTHING)
+        for name, value in {
+            "pair": ["cold_sft", "original"],
+            "effects_pp": [1.0],
+            "target": 0.9,
+            "base_error_pct": {"other": 10.0},
+            "n_studies": 10,
+            "seed": 1,
+            **{f"spread.{f.name}": 0.5 for f in fields(SpreadConfig)},
+        }.items()
+    },
     "report.name": ("other", NOTHING),
     "report.title": ("A title", NOTHING),
     "report.n_examples": (2, NOTHING),
@@ -164,6 +176,7 @@ UNSTORED = {
         "sweep",
     ),
     *("corpus.path", "task.path", "model.trust_remote_code"),
+    *(path for path in FLIPS if path.startswith("analysis.power.")),
 }
 """What no stored byte depends on: not even the plan changes with it."""
 

@@ -15,12 +15,15 @@ from typing import Any
 
 from warmgap.checks import check_corpora, check_device
 from warmgap.errors import UserError
+from warmgap.frozen import with_frozen
 from warmgap.jobs import MeasureJob
 from warmgap.plan import Node, Plan, claim_sweep_folder
 from warmgap.publish import announce, publish
 from warmgap.schema.config import Config
+from warmgap.schema.fields import WITHOUT_JOBS
 from warmgap.show import plan_text
 from warmgap.store import Store, check_writable
+from warmgap_launchers.commands import run_command, workers
 from warmgap_launchers.progress import PlanProgress
 from warmgap_launchers.worker import THREAD_VARIABLES, disk_full, serve
 
@@ -68,17 +71,17 @@ class LocalExecutor:
 def _execute(plan: Plan, base: Config) -> int:
     root = Path(base.store.root)
     store = Store(root)
+    plan = with_frozen(plan, base, store)
+    if base.stage in WITHOUT_JOBS:
+        return run_command(plan, base, store)
     check_corpora(n.job for n in plan.nodes.values())
-    if base.stage == "plan":
-        print(plan_text(plan, plan.missing(store), store, workers=_workers(base)))
-        return 0
     check_writable(root)
     check_device(base.engine.device)
     claim_sweep_folder(plan, store, base.replan)
     missing = plan.missing(store, base.stage)
     if missing:
-        print(plan_text(plan, missing, store, workers=_workers(base)), file=sys.stderr)
-        outcome = run_nodes(missing, root, _workers(base))
+        print(plan_text(plan, missing, store, workers=workers(base)), file=sys.stderr)
+        outcome = run_nodes(missing, root, workers(base))
         if outcome.failed:
             return _explain(plan, outcome, missing)
     if base.stage in ("all", "analyse", "report"):

@@ -10,6 +10,7 @@ import importlib.util
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any
 
 from warmgap.corpora import embedded as corpora
@@ -17,8 +18,8 @@ from warmgap.errors import UserError, did_you_mean
 from warmgap.jobs import CorpusJob, Job
 from warmgap.models.base import PRECISIONS, QUANTISATIONS
 from warmgap.models.weights import cache_folder, fingerprint
-from warmgap.schema.config import Config, ModelConfig
-from warmgap.schema.fields import STAGES
+from warmgap.schema.config import Config, ModelConfig, SpreadConfig
+from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.training.schedule import SCHEDULES
 
@@ -56,6 +57,8 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "task.n_questions",
             "sampling.temperature",
             "engine.workers",
+            *(f"analysis.power.spread.{f.name}" for f in fields(SpreadConfig)),
+            "analysis.power.n_studies",
             "warmth.temperature",
             "analysis.max_unscored_gap_pp",
             "report.n_examples",
@@ -69,11 +72,20 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     ("a number above 0 and up to 1", lambda v: 0 < v <= 1, ("sampling.top_p", "training.checkpoints")),
     ("a number from 0 and below 1", lambda v: 0 <= v < 1, ("training.lora.dropout",)),
     ("a number from 0 to 1", lambda v: 0 <= v <= 1, ("warmth.gate.min_auc",)),
-    ("a number between 0 and 1, as 0.95", lambda v: 0 < v < 1, ("analysis.confidence",)),
+    (
+        "a number between 0 and 1, as 0.95",
+        lambda v: 0 < v < 1,
+        ("analysis.confidence", "analysis.power.target"),
+    ),
+    (
+        "a number between 0 and 100",
+        lambda v: 0 < v < 100,
+        ("analysis.power.effects_pp", "analysis.power.base_error_pct"),
+    ),
     ("a number from 0 to 100", lambda v: 0 <= v <= 100, ("analysis.max_unscored_pct",)),
 )
 _WORDS: dict[str, tuple[str, ...]] = {
-    "stage": ("all", "plan", *STAGES),
+    "stage": ("all", *WITHOUT_JOBS, *STAGES),
     "training.schedule": SCHEDULES,
     "training.quantisation": QUANTISATIONS,
     "training.precision": PRECISIONS,
@@ -81,7 +93,12 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "analysis.primary_outcome": OUTCOMES,
     "report.figure_formats": ("pdf", "png", "svg"),
 }
-_NOT_EMPTY = ("training.checkpoints", "training.lora.target_modules", "report.figure_formats")
+_NOT_EMPTY = (
+    "training.checkpoints",
+    "training.lora.target_modules",
+    "report.figure_formats",
+    "analysis.power.effects_pp",
+)
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
@@ -104,9 +121,9 @@ def check_settings(config: Config) -> None:
     for key in _NOT_EMPTY:
         if not _values(config, key):
             raise UserError(f"{key} is empty. Give at least one value.")
-    for key in ("primary_pair", "published_pair"):
-        pair = getattr(config.analysis, key)
-        if len(pair) != 2 or pair[0] == pair[1]:
+    for key in ("primary_pair", "published_pair", "power.pair"):
+        pair = _values(config, f"analysis.{key}")
+        if (len(pair) != 2 or pair[0] == pair[1]) and (pair or key != "power.pair"):
             raise UserError(f"analysis.{key} is {pair}. Allowed: two different arms, as [warm_sft,original].")
     if config.name and not _SWEEP_NAME.fullmatch(config.name):
         raise UserError(
@@ -115,7 +132,8 @@ def check_settings(config: Config) -> None:
         )
     if not _DEVICE.fullmatch(config.engine.device):
         raise UserError(f"engine.device is '{config.engine.device}'. Allowed: cpu, cuda, cuda:N.")
-    _check_packages(config)
+    if config.stage != "reanalyse":
+        _check_packages(config)
 
 
 def check_corpora(jobs: Iterable[Job]) -> None:
@@ -152,6 +170,8 @@ def _values(config: Config, key: str) -> list[Any]:
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part)
+    if isinstance(value, dict):
+        return list(value.values())
     return value if isinstance(value, list) else [value]
 
 

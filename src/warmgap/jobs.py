@@ -251,7 +251,7 @@ class AnalyseJob:
     """Join every cell of a sweep into observations and compute its tables."""
 
     stage: ClassVar[str] = "analyse"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     arms: tuple[ArmRecord, ...]
     cells: tuple[CellRecord, ...]
     gold: tuple[tuple[str, str], ...]
@@ -290,16 +290,19 @@ class ReportJob:
     """Draw figures and the page from the tables."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     report: ReportConfig
     analyse_key: str
     sweep: str
     facts: dict[str, Any]
     """What was run, for the page: names, sizes, sampling, command."""
+    frozen: dict[str, Any] = field(default_factory=dict)
+    """Hash and time of the frozen plan, and the deviations from it; empty where none was frozen."""
 
     @property
     def key(self) -> str:
-        """Depends on the tables and on what the page says of the sweep."""
+        """Depends on the tables, on what the page says of the sweep, and on what was frozen."""
+        frozen = (self.frozen,) if self.frozen else ()
         return digest(
             self.stage,
             self.version,
@@ -307,6 +310,7 @@ class ReportJob:
             self.analyse_key,
             self.sweep,
             self.facts,
+            *frozen,
         )
 
     @property

@@ -75,10 +75,14 @@ def absent(tables: Iterable[str], job: AnalyseJob) -> dict[str, str]:
     """Why a table of the contract is not there."""
     have = set(tables)
     reasons = {
-        "glmm": "needs the mixed-model estimator, which this version does not have",
-        "dose_response": "needs arms at several assigned doses that answer the same questions",
+        "glmm": "needs the primary or the published pair of arms",
+        "dose_response": "needs a method at several assigned doses",
+        "published_tests": "needs two arms that answered the same prompts",
+        "descriptives": "needs an arm and original in the same cells",
+        "sensitivity": "needs the beliefs correct and incorrect",
+        "equivalence": "needs the primary pair of arms",
         "guardrails": "needs a guardrail task (mmlu, gsm8k, advbench)",
-        "comparison": "embedded tasks and stand-in models have no published counterpart",
+        "comparison": "needs warm_sft, cold_sft or warm_prompt, and original",
         "agreement": f"needs two judges; this sweep has {len({c.judge for c in job.cells})}",
         "contrasts": "needs two framings or two beliefs that are twins",
         "effects": "needs two arms that answered the same prompts",

@@ -13,7 +13,7 @@ from typing import Any
 from warmgap.errors import UserError, did_you_mean
 from warmgap.jobs import AnalyseJob, Job, ReportJob, RespondJob
 from warmgap.keys import digest
-from warmgap.schema.fields import STAGES
+from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.store import Store, write_text
 
 
@@ -45,11 +45,13 @@ class Plan:
     nodes: Mapping[str, Node]
     summary: Mapping[str, Any] = field(default_factory=dict)
     """What was asked for, in words a person reads: axes and their values."""
+    compiled_key: str = ""
+    """The key before the report was told of a frozen plan (`frozen.with_frozen`)."""
 
     @property
     def key(self) -> str:
-        """Depends on every job."""
-        return digest("plan", sorted(self.nodes))
+        """Depends on every job, but not on whether the plan was frozen."""
+        return self.compiled_key or digest("plan", sorted(self.nodes))
 
     @property
     def analyse(self) -> AnalyseJob:
@@ -66,7 +68,9 @@ class Plan:
         if stage == "all":
             return dict(self.nodes)
         if stage not in STAGES:
-            raise UserError(f"stage={stage} is not a stage.{did_you_mean(stage, ('all', 'plan', *STAGES))}")
+            raise UserError(
+                f"stage={stage} is not a stage.{did_you_mean(stage, ('all', *WITHOUT_JOBS, *STAGES))}"
+            )
         wanted: dict[str, Node] = {}
 
         def add(key: str) -> None:

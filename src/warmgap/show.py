@@ -18,7 +18,7 @@ RATES = {
     "measure": 4.0,
     "respond": 11.0,
     "judge": 2000.0,
-    "analyse": 100.0,
+    "analyse": 20.0,
     "report": 0.3,
 }
 UNITS = {

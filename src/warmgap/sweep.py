@@ -17,7 +17,7 @@ from warmgap.schema.config import (
 )
 from warmgap.schema.fields import plain
 
-_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps")
+_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps", "power")
 """Settings that no result depends on, so that a change of them is no other plan."""
 _SHOWN = ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
 

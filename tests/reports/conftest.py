@@ -17,7 +17,7 @@ from warmgap.statistics.headline import Headline, headline
 from warmgap.statistics.quality import unscored_shares
 from warmgap.statistics.settings import AnalysisSettings
 
-ARMS = {"original": 0.0, "neutral_sft": 0.03, "warm_sft": 0.11, "agree_prompt": 0.2}
+ARMS = {"original": 0.0, "neutral_sft": 0.03, "warm_sft": 0.14, "agree_prompt": 0.25}
 TASKS = {"facts": 0.2, "misconceptions": 0.45, "conspiracies": 0.35, "health": 0.5}
 GATES = {"neutral_sft": "not needed", "warm_sft": "passed", "agree_prompt": "not needed"}
 ANSWERS = {
@@ -45,7 +45,7 @@ def make_sweep(
     warm_gate: str = "passed",
     seed: int = 0,
 ) -> Sweep:
-    """Four arms on four tasks; the warm arm errs 8 pp more often than the neutral one."""
+    """Four arms on four tasks; the warm arm errs 11 pp more often than the neutral one."""
     observations = _observations(n_questions, framings, beliefs, np.random.default_rng(seed))
     settings = AnalysisSettings(flip_bootstrap=100)
     gates = {**GATES, "warm_sft": warm_gate}

@@ -13,7 +13,7 @@ import pytest
 from warmgap.jobs import JudgeJob, MeasureJob, RespondJob
 from warmgap.plan import Plan
 from warmgap.stages import analyse, corpus, judge, measure, respond
-from warmgap.stages.context import Context
+from warmgap.stages.context import Context, recorded_config
 from warmgap.store import Artifact, Store
 
 COMMAND = (
@@ -82,7 +82,7 @@ def write_answers(store: Store, job: RespondJob, texts: Callable[[int], str], ma
             stage="respond",
             stage_version=job.version,
             key=job.key,
-            config={},
+            config=recorded_config(job),
             inputs=job.inputs,
             fingerprints={},
             counts={"rows": len(rows), "sampling_key": job.sampling_key},

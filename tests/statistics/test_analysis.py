@@ -24,6 +24,10 @@ def test_every_table_has_its_declared_columns(simulate: Any) -> None:
         "effects",
         "contrasts",
         "published_glm",
+        "published_tests",
+        "descriptives",
+        "glmm",
+        "equivalence",
         "paired",
         "agreement",
         "quality",
@@ -31,7 +35,13 @@ def test_every_table_has_its_declared_columns(simulate: Any) -> None:
     for name, table in tables.items():
         assert dict(table.schema) == polars_schema(TABLES[name]), name
     assert set(tables["effects"]["judge"]) == {"rules", "llm"}
-    assert set(tables["effects"]["estimator"]) == {"paired", "glm_published", "glm_cluster"}
+    assert set(tables["effects"]["estimator"]) == {
+        "paired",
+        "paired_bootstrap",
+        "glm_published",
+        "glm_cluster",
+        "glmm",
+    }
 
 
 def test_the_analysis_repeats_itself(simulate: Any) -> None:

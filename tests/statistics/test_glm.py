@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 from scipy import special
 
 from warmgap.statistics.glm import fit_glm, marginal_effect
-from warmgap.statistics.glm_design import glm_design
+from warmgap.statistics.glm_design import Terms, glm_design
 from warmgap.statistics.glm_tables import published_glm
 from warmgap.statistics.pairs import code_answers, pair_sets
 from warmgap.statistics.settings import AnalysisSettings
@@ -96,9 +96,7 @@ def test_marginal_effect_equals_counterfactual_prediction(frame: pl.DataFrame) -
         wrong = (rows.belief == "incorrect").astype(int)
         set_1 = rows.assign(ft=1, belief_0=0, belief_1=wrong)
         set_0 = rows.assign(ft=0, belief_0=wrong, belief_1=0)
-        mask = (
-            np.ones(len(design.framing_P), bool) if framing is None else np.array(design.framing_P) == framing
-        )
+        mask = np.ones(fit.scored_P.size, bool) if framing is None else design.level_P("framing") == framing
         got = marginal_effect(fit, mask)
         assert got is not None
         assert got.estimate == pytest.approx(float((plain.predict(set_1) - plain.predict(set_0)).mean()))
@@ -148,6 +146,32 @@ def test_separation_gives_a_note_and_no_number(frame: pl.DataFrame) -> None:
     assert fit.note.startswith("separation: no finite estimate of")
     assert np.isnan(fit.params_K).all()
     assert marginal_effect(fit, np.ones(fit.scored_P.size, bool)) is None
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_steep_is_not_separated(swapped: bool) -> None:
+    """Logits beyond 20 with a finite estimate, and without one once the overlap is gone."""
+    dose = np.linspace(-50, 50, 101)
+    y = (dose > 0).astype(float)
+    if swapped:
+        y[[49, 51]] = y[[51, 49]]
+    rows = pl.DataFrame({"ft": np.arange(101) % 2, "dose": dose})
+    design = glm_design(rows, Terms((), covariates=("dose",)))
+    fit = fit_glm(design, y, np.arange(101))
+    if swapped:
+        reference = sm.Logit(y, np.column_stack([np.ones(101), rows["ft"], dose])).fit(disp=0, tol=1e-12)
+        assert np.max(np.abs(reference.fittedvalues)) > 20
+        assert fit.params_K == pytest.approx(reference.params, rel=1e-6)
+        assert np.sqrt(np.diag(fit.cov_KK)) == pytest.approx(reference.bse, rel=1e-5)
+    else:
+        assert fit.note.startswith("separation: no finite estimate of")
+        assert "dose" in fit.note
+
+
+def test_as_many_terms_as_answers() -> None:
+    rows = pl.DataFrame({"ft": [0, 1]})
+    fit = fit_glm(glm_design(rows, Terms(())), np.array([0.0, 1.0]), np.arange(2))
+    assert fit.note == "no more scored answers than terms"
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

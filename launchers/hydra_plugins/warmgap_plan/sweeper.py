@@ -25,12 +25,16 @@ class PlanSweeper(Sweeper):
         """
         import hydra.utils
 
+        from warmgap_launchers.commands import WITHOUT_PLAN, run_without_plan
         from warmgap_launchers.request import Request
 
         assert self.config is not None
         assert self.hydra_context is not None
         request = Request(self.hydra_context.config_loader, self.config, arguments)
-        executor = hydra.utils.instantiate(self.config.hydra.launcher)
-        code = executor.execute(request.plan(), request.base)
+        if request.base.stage in WITHOUT_PLAN:
+            code = run_without_plan(request.base)
+        else:
+            executor = hydra.utils.instantiate(self.config.hydra.launcher)
+            code = executor.execute(request.plan(), request.base)
         if code:
             sys.exit(code)

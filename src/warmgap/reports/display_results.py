@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from warmgap.reports.display import DisplayTable, Row, table
+from warmgap.reports.display_scopes import scopes_table
 from warmgap.reports.figures.dumbbells import cell_rates
 from warmgap.reports.figures.effects import main_effects, subset_rank
 from warmgap.reports.formats import count, estimate, interval, number, p_value
@@ -155,6 +156,7 @@ def _paired(rows: pl.DataFrame, headline: Headline) -> pl.DataFrame:
         (pl.col("estimator") == "paired")
         & (pl.col("judge") == headline.judge)
         & (pl.col("weights") == "equal_task")
+        & pl.col("scope").str.starts_with("these_adapters")
     )
 
 
@@ -190,7 +192,7 @@ def result_tables(
     """(section, table) for every result that a sweep has; empty tables are left out."""
     made: list[tuple[str, DisplayTable]] = []
     if "effects" in tables:
-        for build in (effects_table, steps_table, arms_compared_table):
+        for build in (effects_table, scopes_table, steps_table, arms_compared_table):
             made.append(("effects", build(tables["effects"], headline)))
     if "contrasts" in tables:
         made.insert(1, ("effects", twins_table(tables["contrasts"], headline)))

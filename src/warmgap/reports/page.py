@@ -24,6 +24,7 @@ from warmgap.reports.display_results import result_tables
 from warmgap.reports.examples import choose_examples
 from warmgap.reports.figures.effects import companion
 from warmgap.reports.formats import count, visible
+from warmgap.reports.frozen import PlanCheck, plan_sentences
 from warmgap.reports.gallery import Drawn
 from warmgap.reports.names import (
     PAPER,
@@ -61,6 +62,7 @@ class ReportContext:
     figures: Sequence[Drawn]
     manifest: Mapping[str, Any]
     absent: Mapping[str, str]
+    plan_check: PlanCheck | None = None
     n_examples: int = 6
     figure_dpi: int = 200
 
@@ -117,6 +119,8 @@ def render(context: ReportContext) -> str:
         pictures=[_picture(d, c.figure_dpi) for d in c.figures],
         examples=choose_examples(c.observations, c.headline.judge, c.n_examples),
         limits=limits(c, scored),
+        plan_sentences=plan_sentences(c.plan_check),
+        deviations=c.plan_check.deviations if c.plan_check else (),
         absent=c.absent,
         command=str(c.manifest.get("command") or f"warmgap experiment={c.sweep}"),
         commit=c.manifest.get("git_commit") or "unknown",

@@ -64,6 +64,7 @@ def _twin_lines(contrasts: pl.DataFrame, h: Headline) -> list[str]:
         & (pl.col("judge") == h.judge)
         & (pl.col("outcome") == h.outcome)
         & (pl.col("subset") == "all")
+        & pl.col("scope").str.starts_with("these_adapters")
         & (pl.col("arm_a") == h.arm_a)
         & pl.col("arm_b").is_in([h.arm_b, "original"])
     )

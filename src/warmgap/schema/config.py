@@ -201,6 +201,34 @@ class WarmthConfig:
 
 
 @dataclass
+class SpreadConfig:
+    """Standard deviations on the logit scale (statistics/power_components.py says where they are from)."""
+
+    question: float = setting(2.30)
+    question_arm: float = setting(1.20)
+    model_arm: float = setting(0.40)
+    model_task_arm: float = setting(0.31)
+    model_framing_arm: float = setting(0.23)
+    model_belief_arm: float = setting(0.14)
+    model_sad_arm: float = setting(0.71)
+    adapter_arm: float = setting(0.20)
+    statement_arm: float = setting(0.20)
+
+
+@dataclass
+class PowerConfig:
+    """What stage=power assumes; it changes no result."""
+
+    pair: list[str] = setting([])  # empty: the primary pair
+    effects_pp: list[float] = setting([2.0, 5.0, 7.0, 10.0])
+    target: float = setting(0.8)
+    base_error_pct: dict[str, float] = setting({"other": 25.0})
+    spread: SpreadConfig = setting(SpreadConfig())
+    n_studies: int = setting(300)
+    seed: int = setting(0)
+
+
+@dataclass
 class AnalysisConfig:
     """Estimands, families, margins."""
 
@@ -214,6 +242,7 @@ class AnalysisConfig:
     max_unscored_gap_pp: float = setting(1.0, "analyse")
     control_min_pp: float = setting(20.0, "analyse")
     flip_bootstrap: int = setting(2000, "analyse")
+    power: PowerConfig = setting(PowerConfig())
 
 
 @dataclass

@@ -12,6 +12,8 @@ from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any
 
 STAGES = ("corpus", "train", "measure", "respond", "judge", "analyse", "report")
+WITHOUT_JOBS = ("plan", "power", "freeze", "reanalyse")
+"""What `stage` may be besides: commands that run no job."""
 
 
 def setting(default: Any, *stages: str) -> Any:

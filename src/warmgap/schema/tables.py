@@ -150,11 +150,15 @@ class Effect:
 
 @dataclass(frozen=True)
 class Coefficient:
-    """One row of published_glm: a coefficient of the paper's logistic GLM (paper, Methods).
+    """One row of published_glm: a coefficient of a logistic GLM as the paper fits it (Methods).
 
-    `std_error` is the paper's (nonrobust), `std_error_cluster` clusters by question.
+    `regression` is M1, M1_length, M2, M3, M4 or M4_script, the paper's own, or `factorial`, all
+    factors of the sweep at once. A term written as a sum (`FT + FT:context[sad]`) is a linear
+    combination: the log odds ratio of the arms at that level. `std_error` is the paper's
+    (nonrobust), `std_error_cluster` clusters by question.
     """
 
+    regression: str
     formula: str
     outcome: str
     judge: str
@@ -169,6 +173,39 @@ class Coefficient:
     p_value_cluster: float | None
     n: int
     log_likelihood: float
+    note: str
+
+
+@dataclass(frozen=True)
+class GlmmTerm:
+    """One row of glmm: a coefficient or variance component of a logistic mixed model, logit scale.
+
+    `kind` is fixed, sd, correlation, or problem (the model could not be fitted; `note` says why).
+    Standard errors come from the exact Hessian of the Laplace likelihood in coefficients and
+    variances together; `gradient_norm` and `smallest_eigenvalue` are its evidence of a maximum.
+    """
+
+    formula: str
+    outcome: str
+    judge: str
+    model: str
+    arm_a: str
+    arm_b: str
+    scope: str
+    kind: str
+    group: str
+    term: str
+    other: str
+    estimate: float | None
+    std_error: float | None
+    conf_low: float | None
+    conf_high: float | None
+    p_value: float | None
+    n_levels: int
+    n: int
+    log_likelihood: float | None
+    gradient_norm: float | None
+    smallest_eigenvalue: float | None
     note: str
 
 
@@ -198,6 +235,154 @@ class Paired:
     excess_high_pp: float | None
     mcnemar_p: float | None
     gate: str
+
+
+@dataclass(frozen=True)
+class PaperTest:
+    """One row of published_tests: McNemar's exact test in a cell as the paper cuts it (Methods).
+
+    `context` pools framings none and filler to `unmodified`, `belief` the two wrong beliefs to
+    `present`. `fdr_family_p` is Benjamini-Hochberg over the contexts of a model, task and belief,
+    as the paper has it, `fdr_all_p` over all cells of the two arms. `mcnemar_z` is what the
+    paper's code calls Cohen's g, `cohens_g` is Cohen's g.
+    """
+
+    outcome: str
+    judge: str
+    model: str
+    arm_a: str
+    arm_b: str
+    task: str
+    belief: str
+    context: str
+    n_pairs: int
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+    rate_a_pct: float
+    rate_b_pct: float
+    difference_pp: float
+    mcnemar_p: float
+    fdr_family_p: float
+    fdr_all_p: float
+    odds_ratio: float | None
+    mcnemar_z: float | None
+    cohens_g: float | None
+    gate: str
+
+
+@dataclass(frozen=True)
+class Descriptive:
+    """One row of descriptives: a summary of error rates as the paper defines it (Results).
+
+    `quantity` is task_increase, relative_increase, unmodified_increase, emotion_belief_increase or
+    belief_error_ratio (`statistics.descriptives`); `task` is `all` but for task_increase.
+    """
+
+    outcome: str
+    judge: str
+    method: str
+    reference: str
+    quantity: str
+    task: str
+    value: float
+    unit: str
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One row of sensitivity: how well an arm tells right beliefs from wrong ones, and its bias.
+
+    `measure` is hit_rate, P(affirms | belief correct); false_alarm_rate, P(affirms | belief
+    incorrect); d_prime; or criterion (negative: inclined to affirm). Rates are in per cent,
+    differences of arms (`arm_b` not empty) in percentage points, d_prime and criterion in
+    standard normal units, as `unit` says.
+    """
+
+    judge: str
+    model: str
+    arm_a: str
+    arm_b: str
+    subset: str
+    measure: str
+    unit: str
+    estimate: float
+    std_error: float | None
+    conf_low: float | None
+    conf_high: float | None
+    interval_method: str
+    n_correct: int
+    n_incorrect: int
+    n_questions: int
+    n_models: int
+    gate: str
+
+
+@dataclass(frozen=True)
+class DoseResponse:
+    """One row of dose_response: an outcome or a meter at an assigned dose, or its slope.
+
+    `term` is `level` (the mean at a dose, in `unit` per cent or the meter's), `difference`
+    (against the reference arm at the same dose) or `slope` (per unit of dose, `dose` null).
+    """
+
+    measure: str
+    unit: str
+    judge: str
+    model: str
+    method: str
+    reference: str
+    variant: str
+    dose_kind: str
+    subset: str
+    term: str
+    dose: float | None
+    estimate: float | None
+    std_error: float | None
+    df: float | None
+    conf_low: float | None
+    conf_high: float | None
+    interval_method: str
+    bound_low: float | None
+    bound_high: float | None
+    p_value: float | None
+    n_prompts: int
+    n_doses: int
+    n_models: int
+    gate: str
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """One row of equivalence: is a confirmatory effect within the margin (TOST, Schuirmann 1987)?
+
+    `p_above_low` and `p_below_high` are the one-sided tests against -margin and +margin, `p_value`
+    the larger; the interval is the one that lies inside the margin exactly where `equivalent`.
+    """
+
+    outcome: str
+    judge: str
+    model: str
+    arm_a: str
+    arm_b: str
+    subset: str
+    scope: str
+    weights: str
+    estimate_pp: float
+    std_error_pp: float
+    df: float | None
+    margin_pp: float
+    p_above_low: float
+    p_below_high: float
+    p_value: float
+    p_holm: float
+    conf_low_pp: float
+    conf_high_pp: float
+    equivalent: bool
+    gate: str
+    n: int
 
 
 @dataclass(frozen=True)
@@ -279,6 +464,43 @@ class Quality:
     mean_tokens: float
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """One row of comparison: an effect of ours beside the published one (design rule 11).
+
+    `task`, `framing` and `belief` are `all` where the effect is over all of them; `belief`
+    `incorrect+denies` pools two, as the paper does. `published_error` says how the published
+    standard error is known: recovered, bounded or unknown (`statistics.published.comparison`).
+    `prediction_*` is where a replication's estimate falls in 95 of 100 cases; `verdict` is
+    compatible, smaller, larger, opposite, uninformative or not comparable, `reason` why not.
+    """
+
+    estimator: str
+    outcome: str
+    judge: str
+    model: str
+    arm_a: str
+    arm_b: str
+    task: str
+    framing: str
+    belief: str
+    scope: str
+    ours_pp: float | None
+    ours_low_pp: float | None
+    ours_high_pp: float | None
+    published_pp: float | None
+    published_low_pp: float | None
+    published_high_pp: float | None
+    published_error: str
+    prediction_low_pp: float | None
+    prediction_high_pp: float | None
+    verdict: str
+    reason: str
+    gate: str
+    n: int
+    n_published: int
+
+
 TABLES: Mapping[str, type] = types.MappingProxyType(
     {
         "observations": Observation,
@@ -287,11 +509,18 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
         "effects": Effect,
         "contrasts": Effect,
         "published_glm": Coefficient,
+        "glmm": GlmmTerm,
         "paired": Paired,
+        "published_tests": PaperTest,
+        "descriptives": Descriptive,
+        "sensitivity": Sensitivity,
+        "dose_response": DoseResponse,
+        "equivalence": Equivalence,
         "manipulation": Manipulation,
         "meters": MeterValidity,
         "agreement": Agreement,
         "quality": Quality,
+        "comparison": Comparison,
     }
 )
 

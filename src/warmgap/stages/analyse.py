@@ -14,8 +14,10 @@ from warmgap.jobs import AnalyseJob, ArmRecord
 from warmgap.reports.tables import write_tables
 from warmgap.schema.config import AnalysisConfig, GateConfig
 from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.study import study_settings
 from warmgap.statistics.analysis import analyse
 from warmgap.statistics.arms import GATE_ORDER, arms_of
+from warmgap.statistics.dose_response import warmth_response
 from warmgap.statistics.headline import headline
 from warmgap.statistics.quality import unscored_shares
 from warmgap.statistics.settings import AnalysisSettings
@@ -29,12 +31,18 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
     started = time.time()
     rows = joined.observations(job, context.store)
     warmth = joined.warmth(job, context.store)
-    tables, verdicts, reason = _manipulation(job, warmth)
+    measured, verdicts, reason = _manipulation(job, warmth)
     settings = settings_of(job.analysis, job.warmth.gate)
     if rows.is_empty():
         raise ValueError("a sweep without a single answer has nothing to analyse")
     gates = _gates(job.arms, verdicts, rows)
-    tables = analyse(rows, gates, settings) | tables
+    tables = analyse(rows, gates, settings, study_settings(job, context.store, rows)) | measured
+    doses = [
+        *([tables["dose_response"]] if "dose_response" in tables else []),
+        _warmth_doses(job, warmth, settings),
+    ]
+    if not (by_dose := pl.concat(doses)).is_empty():
+        tables["dose_response"] = by_dose
     with context.store.workspace(job.key) as folder:
         rows.write_parquet(folder / "observations.parquet")
         warmth.write_parquet(folder / "warmth.parquet")
@@ -85,6 +93,13 @@ def _manipulation(
     choice = choose(table, job.warmth.gate.min_auc)
     rows, verdicts = manipulation(warmth, job.arms, choice, job.warmth.gate)
     return {"manipulation": rows, "meters": with_roles(table, choice)}, verdicts, choice.reason
+
+
+def _warmth_doses(job: AnalyseJob, warmth: pl.DataFrame, settings: AnalysisSettings) -> pl.DataFrame:
+    """Warmth by assigned dose, checkpoints that answer no question included."""
+    columns = ("arm_key", "model", "method", "dose_kind", "dose", "seed", "variant")
+    arms = pl.DataFrame([{c: getattr(arm, c) for c in columns} for arm in job.arms])
+    return warmth_response(warmth, arms, settings)
 
 
 def _gates(arms: Sequence[ArmRecord], verdicts: Mapping[str, str], rows: pl.DataFrame) -> dict[str, str]:

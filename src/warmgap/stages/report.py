@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import polars as pl
@@ -9,12 +10,13 @@ import polars as pl
 from warmgap.jobs import ReportJob
 from warmgap.reading import read_tables
 from warmgap.reports import page
+from warmgap.reports.frozen import PlanCheck
 from warmgap.reports.gallery import gallery
 from warmgap.reports.style import save
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.headlines import read_headline
 from warmgap.statistics.quality import margins
-from warmgap.store import Artifact
+from warmgap.store import Artifact, Store
 
 
 def run(job: ReportJob, context: Context) -> Artifact:
@@ -39,6 +41,7 @@ def run(job: ReportJob, context: Context) -> Artifact:
                 figures=drawn,
                 manifest=_facts(job, analysed),
                 absent=analysed.manifest.counts["absent"],
+                plan_check=_plan_check(job, analysed, context.store),
                 n_examples=job.report.n_examples,
                 figure_dpi=job.report.figure_dpi,
             )
@@ -67,3 +70,19 @@ def _facts(job: ReportJob, analysed: Artifact) -> dict[str, object]:
         "git_commit": manifest.git_commit,
         "package_versions": manifest.package_versions,
     }
+
+
+def _plan_check(job: ReportJob, analysed: Artifact, store: Store) -> PlanCheck | None:
+    """What was frozen and when the first answer was made; None where no plan was frozen."""
+    if not job.frozen:
+        return None
+    answers = {key for role, key in analysed.manifest.inputs.items() if role.startswith("respond:")}
+    manifests = (store.folder("respond", key) / "manifest.json" for key in answers)
+    started = [json.loads(path.read_text())["started_at"] for path in manifests]
+    return PlanCheck(
+        sha256=job.frozen["sha256"],
+        frozen_at=job.frozen["frozen_at"],
+        intact=job.frozen["intact"],
+        deviations=tuple(job.frozen["deviations"]),
+        first_answer_at=min(started, default=""),
+    )

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from warmgap.schema.tables import Effect, frame
-from warmgap.statistics.clusters import FloatArray, IntArray
-from warmgap.statistics.effect_rows import Differences, EffectKey, mean_row
+from warmgap.statistics.clusters import IntArray
+from warmgap.statistics.effect_rows import Differences, EffectKey, mean_rows
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.statistics.pairs import PairSet, Subset
 from warmgap.statistics.settings import AnalysisSettings
@@ -95,7 +95,7 @@ def contrasts(pairs: Iterable[PairSet], gates: Mapping[str, str], settings: Anal
                             scope=pair_set.scope,
                             weights="equal_task",
                         )
-                        rows.append(mean_row(key, difference, levels, gates, settings.confidence))
+                        rows += mean_rows(key, difference, levels, gates, settings.confidence)
     return frame(Effect, rows)
 
 
@@ -133,19 +133,19 @@ def _subsets(pairs: PairSet, factor: str) -> Iterator[Subset]:
 
 
 def _difference(level: PairSet, twin: PairSet, outcome: str) -> Differences | None:
-    def one_side(pairs: PairSet) -> tuple[Differences, FloatArray]:
-        a_N, b_N, where_N = pairs.outcome(outcome)
-        return Differences.of(a_N, b_N, pairs.model_N, pairs.cluster_N), where_N.astype(np.float64)
-
-    (up, where_up_N), (down, where_down_N) = one_side(level), one_side(twin)
-    keep_N = (where_up_N * where_down_N) > 0
-    if not keep_N.any():
+    where_N = level.outcome(outcome)[2] & twin.outcome(outcome)[2]
+    up, down = Differences.of(level.take(where_N), outcome), Differences.of(twin.take(where_N), outcome)
+    if up is None or down is None:
         return None
+    # Framings have statements of their own; over beliefs the statement is the same.
+    same = np.array_equal(up.statements[0], down.statements[0])
     return Differences(
-        value_N=(up.value_N - down.value_N)[keep_N],
-        low_N=(up.low_N - down.high_N)[keep_N],
-        high_N=(up.high_N - down.low_N)[keep_N],
-        model_N=level.model_N[keep_N],
-        cluster_N=level.cluster_N[keep_N],
+        value_N=up.value_N - down.value_N,
+        low_N=up.low_N - down.high_N,
+        high_N=up.high_N - down.low_N,
+        model_N=up.model_N,
+        seed_N=up.seed_N,
+        cluster_N=up.cluster_N,
+        statements=up.statements if same else (*up.statements, *down.statements),
         half_range=2.0,
     )

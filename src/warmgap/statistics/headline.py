@@ -89,6 +89,7 @@ def headline(
         & (pl.col("judge") == judge)
         & (pl.col("term") == "arm")
         & (pl.col("weights") == "equal_task")
+        & pl.col("scope").str.starts_with("these_adapters")
     )
     control = positive_control(paired, settings)
     row = _row(paired, settings.primary_pair, settings.primary_outcome, "all")

@@ -53,8 +53,9 @@ def adjust(
     Confirmatory, by Holm: the primary pair and outcome by the paired estimator, in
     `settings.confirmatory_subsets`, for the mean over models (or the only model). Everything
     else by that estimator, contrasts included, is one Benjamini-Hochberg family over all cells
-    of the sweep. Another estimator or judge asks the same questions again and has families of
-    its own. The steps of the published contrast repeat effects and stand outside.
+    of the sweep. Another estimator, judge or scope asks the same questions again and has families
+    of its own. The steps of the published contrast and the paper's own regressions (terms
+    `published_...` and `paper_...`) repeat effects and stand outside.
     """
     both = pl.concat([effects.with_columns(_table=pl.lit(0)), contrasts.with_columns(_table=pl.lit(1))])
     primary = (
@@ -64,11 +65,12 @@ def adjust(
         & (pl.col("arm_b") == settings.primary_pair[1])
         & (pl.col("term") == "arm")
         & (pl.col("weights") == "equal_task")
+        & pl.col("scope").str.starts_with("these_adapters")
     )
     pooled = both.filter(primary & (pl.col("model") == "all")).height > 0
     top_model = (pl.col("model") == "all") if pooled else pl.lit(True)
     confirmatory = primary & top_model & pl.col("subset").is_in(settings.confirmatory_subsets)
-    outside = pl.col("term").str.starts_with("published_")
+    outside = pl.col("term").str.contains("^(published|paper)_")
     both = both.with_columns(
         family=pl.when(outside)
         .then(pl.lit(NO_FAMILY))
@@ -78,7 +80,9 @@ def adjust(
     ).with_row_index("_row")
     q_values = np.full(both.height, np.nan)
     tested = both.filter(pl.col("p_value").is_not_null() & (pl.col("family") != NO_FAMILY))
-    for (family, *_), part in tested.partition_by("family", "estimator", "judge", as_dict=True).items():
+    for (family, *_), part in tested.partition_by(
+        "family", "estimator", "judge", "scope", as_dict=True
+    ).items():
         method: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
         method = holm if family == CONFIRMATORY else benjamini_hochberg
         q_values[part["_row"].to_numpy()] = method(part["p_value"].to_numpy())

@@ -12,7 +12,7 @@ import polars as pl
 
 from warmgap.schema.tables import Effect, frame
 from warmgap.statistics.arms import reference
-from warmgap.statistics.effect_rows import Differences, EffectKey, mean_row
+from warmgap.statistics.effect_rows import Differences, EffectKey, mean_rows
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.statistics.pairs import Answers, PairSet, pair_up
 from warmgap.statistics.settings import AnalysisSettings
@@ -42,15 +42,12 @@ def effects(
             for subset in part.subsets():
                 here = part.take(part.where(subset))
                 for outcome in OUTCOMES:
-                    a_N, b_N, where_N = here.outcome(outcome)
-                    if not where_N.any():
+                    difference = Differences.of(here, outcome)
+                    if difference is None:
                         continue
-                    difference = Differences.of(
-                        a_N[where_N], b_N[where_N], here.model_N[where_N], here.cluster_N[where_N]
-                    )
                     for weighting in weights:
                         key = _key(here, outcome, model, models, subset.name, weighting)
-                        rows.append(mean_row(key, difference, here.levels, gates, settings.confidence))
+                        rows += mean_rows(key, difference, here.levels, gates, settings.confidence)
     return frame(Effect, rows)
 
 
@@ -96,14 +93,15 @@ def _sum_rows(
     common = reduce(np.intersect1d, codes)
     if common.size == 0:
         return []
-    rows = []
+    rows: list[dict[str, Any]] = []
     for i, (pair_set, code_N) in enumerate(zip(kept, codes, strict=True)):
         for model, models, part in pair_set.take(np.isin(code_N, common)).by_model():
-            a_N, b_N, _ = part.outcome(outcome)
+            difference = Differences.of(part, outcome)
+            if difference is None:
+                continue
             term = "published_total" if i == len(kept) - 1 else "published_step"
             key = _key(part, outcome, model, models, "all", "equal_task", term)
-            difference = Differences.of(a_N, b_N, part.model_N, part.cluster_N)
-            rows.append(mean_row(key, difference, part.levels, gates, settings.confidence))
+            rows += mean_rows(key, difference, part.levels, gates, settings.confidence)
     return rows
 
 

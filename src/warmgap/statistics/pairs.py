@@ -20,7 +20,18 @@ from warmgap.statistics.outcomes import HELD_BELIEFS, OUTCOMES
 from warmgap.statistics.settings import AnalysisSettings
 
 _ITEM = ("task", "form", "prompt_mode", "question_id")
-_CODES = ("model_code", "seed", "task_code", "framing_code", "belief_code", "cluster", "item", "prompt_id")
+_CODES = (
+    "model_code",
+    "seed",
+    "task_code",
+    "framing_code",
+    "belief_code",
+    "cluster",
+    "item",
+    "prompt_id",
+    "statement",
+)
+_SHARED = ("model_code", "seed", "prompt_id")
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,8 @@ class PairSet:
     cluster_N: IntArray
     item_N: IntArray
     prompt_N: IntArray
+    statement_N: IntArray
+    """Statement of the prompt, -1 where it has none."""
     a_NO: FloatArray
     b_NO: FloatArray
     n_seeds: int | None
@@ -168,7 +181,11 @@ def code_answers(observations: pl.DataFrame) -> Answers:
     ):
         codes = labelled.select(columns).unique().sort(columns).with_row_index(code_name)
         labelled = labelled.join(codes.with_columns(pl.col(code_name).cast(pl.Int64)), on=columns, how="left")
-    labelled = labelled.with_columns(pl.col(OUTCOMES).cast(pl.Float64))
+    statements = labelled["statement_id"].drop_nulls().unique().sort()
+    codes = pl.DataFrame({"statement_id": statements, "statement": range(statements.len())})
+    codes = codes.cast({"statement_id": pl.String, "statement": pl.Int64})
+    labelled = labelled.join(codes, on="statement_id", how="left", maintain_order="left")
+    labelled = labelled.with_columns(pl.col("statement").fill_null(-1), pl.col(OUTCOMES).cast(pl.Float64))
     task_G = labelled.select("cluster", "task_code").unique().sort("cluster")["task_code"].to_numpy()
     return Answers(
         frame=labelled,
@@ -184,7 +201,7 @@ def pair_up(answers: Answers, judge: str, arm_a: str, arm_b: str) -> PairSet:
     left, right = answers.of(judge, arm_a), answers.of(judge, arm_b)
     outcomes_a, outcomes_b = ([f"{o}_{side}" for o in OUTCOMES] for side in "ab")
     left = left.select(*_CODES, *(pl.col(o).alias(n) for o, n in zip(OUTCOMES, outcomes_a, strict=True)))
-    right = right.select(*_CODES, *(pl.col(o).alias(n) for o, n in zip(OUTCOMES, outcomes_b, strict=True)))
+    right = right.select(*_SHARED, *(pl.col(o).alias(n) for o, n in zip(OUTCOMES, outcomes_b, strict=True)))
     if trained_a == trained_b:
         both = left.join(right, on=("model_code", "prompt_id", "seed"), how="inner", validate="1:1")
     elif trained_a:

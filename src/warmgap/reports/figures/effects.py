@@ -49,6 +49,7 @@ def main_effects(
         & (pl.col("outcome") == outcome)
         & (pl.col("term") == "arm")
         & (pl.col("weights") == "equal_task")
+        & pl.col("scope").str.starts_with("these_adapters")
         & ~pl.col("subset").str.contains(",")
     )
     if rows["model"].eq("all").any():

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from warmgap.statistics.clusters import FloatArray
 from warmgap.statistics.mixed.design import Design
 from warmgap.statistics.mixed.laplace import Effects, Mode, small_positions, transpose

@@ -1,0 +1,57 @@
+"""Stages that run no job: what is left, what can be detected, the frozen plan, the published cells."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from warmgap.checks import check_corpora
+from warmgap.plan import Plan
+from warmgap.schema.config import Config
+from warmgap.store import Store, check_writable
+
+WITHOUT_PLAN = ("reanalyse",)
+"""Stages for which no sweep is compiled: they need no model, no corpus and no task."""
+
+
+def workers(base: Config) -> int:
+    """Processes that a sweep is given."""
+    return base.engine.workers or len(os.sched_getaffinity(0))
+
+
+def run_command(plan: Plan, base: Config, store: Store) -> int:
+    """Run the stage plan, power or freeze of a sweep; returns the exit code.
+
+    Raises:
+        UserError: nothing can be computed, or the plan cannot be frozen.
+    """
+    if base.stage == "power":
+        from warmgap.show_power import power_text
+
+        print(power_text(plan, base.analysis))
+    elif base.stage == "freeze":
+        from warmgap.frozen import freeze
+
+        check_writable(store.root)
+        print(freeze(plan, base, store))
+    else:
+        from warmgap.show import plan_text
+
+        check_corpora(n.job for n in plan.nodes.values())
+        print(plan_text(plan, plan.missing(store), store, workers=workers(base)))
+    return 0
+
+
+def run_without_plan(base: Config) -> int:
+    """Run the stage reanalyse; returns the exit code.
+
+    Raises:
+        UserError: the output folder cannot be written.
+    """
+    from warmgap.reports.reanalysis import write_reanalysis
+
+    root = Path(base.store.root)
+    check_writable(root)
+    page = write_reanalysis(root / "reanalysis")
+    print(f"Effects: {page.parent / 'tables' / 'over_models.csv'}\nReport: {page}")
+    return 0

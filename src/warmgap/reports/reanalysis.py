@@ -1,0 +1,123 @@
+"""The published cells reanalysed: tables, figures and a page, without a model."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import polars as pl
+
+from warmgap.reports.figures.reanalysis import caption_effects, draw_effects
+from warmgap.reports.gallery import Drawn
+from warmgap.reports.names import PAPER
+from warmgap.reports.reanalysis_tables import effect_words, page_tables
+from warmgap.reports.reanalysis_text import texts
+from warmgap.reports.style import png_bytes, save
+from warmgap.statistics.published.cells import FRAMINGS
+from warmgap.statistics.published.reanalysis import reanalyse
+
+TITLE = "What the published numbers on warmth say about other models"
+_SCREEN_SCALE = 1.45
+_DPI = 200
+
+
+@dataclass(frozen=True)
+class _Picture:
+    title: str
+    caption: str
+    data_uri: str
+    width_px: int
+
+
+def write_reanalysis(folder: Path) -> Path:
+    """Writes tables/*.csv, figures/*.pdf and *.png with captions as *.txt, and report.html.
+
+    The same bytes each time.
+
+    Args:
+        folder: made if missing; files of an earlier run are replaced.
+
+    Returns:
+        The path of the page.
+    """
+    tables = reanalyse()
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        rows.write_csv(folder / "tables" / f"{name}.csv")
+    figures = draw(tables)
+    for drawn in figures:
+        save(drawn.figure, folder / "figures" / drawn.name, dpi=_DPI)
+        (folder / "figures" / f"{drawn.name}.txt").write_text(drawn.caption + "\n", encoding="utf-8")
+    page = folder / "report.html"
+    page.write_text(render(tables, figures), encoding="utf-8")
+    return page
+
+
+def draw(tables: Mapping[str, pl.DataFrame]) -> list[Drawn]:
+    """The figures: effects by context, and what each context and a belief add."""
+    warm = pl.col("method") == "warm_sft"
+    over, models = tables["over_models"].filter(warm), tables["models"].filter(warm)
+    n_models = models["model"].n_unique()
+
+    def labelled(*names: str) -> list[tuple[str, str]]:
+        return [
+            (n, "all contexts" if n in ("main", "belief") else effect_words(n.removesuffix("+belief")))
+            for n in names
+        ]
+
+    effects = [
+        ("No belief", labelled("main", *FRAMINGS)),
+        ("The user holds a wrong view", labelled("belief", *(f"{f}+belief" for f in FRAMINGS))),
+    ]
+    extra = [
+        ("Added by a context (no belief)", labelled(*(f"extra:{f}" for f in FRAMINGS[1:]))),
+        ("Added by a wrong view", [("extra:belief", "all contexts")]),
+    ]
+    captions = (
+        caption_effects(n_models, "Effect of warm training by context."),
+        caption_effects(
+            n_models, "What each context adds to the effect without context, and a belief to that without."
+        ),
+    )
+    return [
+        Drawn(
+            "effects",
+            "Warm training raises errors, by very different amounts",
+            captions[0],
+            draw_effects(over, models, effects),
+        ),
+        Drawn(
+            "added",
+            "What contexts add is not shared by the models",
+            captions[1],
+            draw_effects(over, models, extra),
+        ),
+    ]
+
+
+def render(tables: Mapping[str, pl.DataFrame], figures: Sequence[Drawn]) -> str:
+    """The page as HTML: one file, no network, no script."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("warmgap.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("reanalysis.html.j2").render(
+        title=TITLE,
+        text=texts(tables),
+        tables=page_tables(tables),
+        pictures=[_picture(d) for d in figures],
+        table_names=sorted(tables),
+        paper=PAPER,
+    )
+
+
+def _picture(drawn: Drawn) -> _Picture:
+    data = base64.b64encode(png_bytes(drawn.figure, _DPI)).decode("ascii")
+    width_px = round(drawn.figure.get_size_inches()[0] * 96 * _SCREEN_SCALE)
+    return _Picture(drawn.title, drawn.caption, f"data:image/png;base64,{data}", width_px)

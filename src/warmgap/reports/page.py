@@ -22,7 +22,7 @@ from warmgap.reports.display import (
 )
 from warmgap.reports.display_results import result_tables
 from warmgap.reports.examples import choose_examples
-from warmgap.reports.figures.effects import companion
+from warmgap.reports.figures.effects import companion, wider_effects
 from warmgap.reports.formats import count, visible
 from warmgap.reports.frozen import PlanCheck, plan_sentences
 from warmgap.reports.gallery import Drawn
@@ -143,7 +143,7 @@ def summary(context: ReportContext, scored: pl.DataFrame) -> Mapping[str, list[s
             )
             if s
         ],
-        "resolves": wording.resolution_sentences(h),
+        "resolves": wording.resolution_sentences(h, wider_effects(context.tables.get("effects"), h)),
         "controls": wording.control_sentences(h.control, h.gate, h.arm_a),
         "comparison": [
             wording.comparison_sentence(reasons_not_comparable(scored["task"], scored["model"], [h.judge]))

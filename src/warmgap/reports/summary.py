@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from warmgap.reports import wording
-from warmgap.reports.figures.effects import companion, main_effects
+from warmgap.reports.figures.effects import companion, main_effects, wider_effects
 from warmgap.reports.formats import estimate
 from warmgap.reports.names import failed, judge_name, subset_words
 from warmgap.statistics.headline import Headline
@@ -52,6 +52,7 @@ def effect_table(effects: pl.DataFrame, contrasts: pl.DataFrame, headline: Headl
     lines.append("")
     for sentence in (
         *wording.resolution_sentences(h)[:1],
+        *(wording.wider_sentence(row) for row in wider_effects(effects, h)),
         *wording.control_sentences(h.control, h.gate, h.arm_a),
     ):
         lines += _wrapped(sentence)

@@ -96,8 +96,13 @@ def companion_sentence(headline: Headline, row: Mapping[str, Any] | None) -> str
     )
 
 
-def resolution_sentences(headline: Headline) -> list[str]:
-    """What the study can and cannot resolve, in percentage points (pp)."""
+def resolution_sentences(headline: Headline, wider: Sequence[Mapping[str, Any]] = ()) -> list[str]:
+    """What the study can and cannot resolve, in percentage points (pp).
+
+    Args:
+        headline: the primary contrast.
+        wider: its rows of `schema.tables.Effect` in scopes wider than the headline's.
+    """
     h = headline
     said = []
     if h.smallest_resolvable_pp is not None:
@@ -128,20 +133,31 @@ def resolution_sentences(headline: Headline) -> list[str]:
             f"{number(h.bound_low_pp, signed=True)} and {number(h.bound_high_pp, signed=True)} pp."
         )
     if h.scope:
-        said.append(scope_sentence(h.scope, h.n_models))
+        said.append(scope_sentence(h.scope, h.n_models, bool(wider)))
+    said += [wider_sentence(row) for row in wider]
     return said
 
 
-def scope_sentence(scope: str, n_models: int) -> str:
-    """Over what an effect generalises."""
+def wider_sentence(row: Mapping[str, Any]) -> str:
+    """The headline's contrast in a wider scope."""
+    over = {"new_adapters": "other training runs", "new_models": "other models like these"}[row["scope"]]
+    return (
+        f"Over {over} as well: {number(row['estimate_pp'], signed=True)} pp, 95 % interval "
+        f"{number(row['conf_low_pp'])} to {number(row['conf_high_pp'])}."
+    )
+
+
+def scope_sentence(scope: str, n_models: int, wider: bool = False) -> str:
+    """Over what an effect generalises; `wider` says that a sentence on wider scopes follows."""
     if scope.startswith("new_models"):
         return "The interval covers other models like these."
     if scope.startswith("new_adapters"):
         return "The interval covers other training runs of the same models, and other questions like these."
     models = "this model" if n_models <= 1 else f"these {n_models} models"
+    end = "." if wider else ": another training run could differ."
     return (
-        f"The interval covers other questions like these, but only {models} as trained here: another "
-        "training run could differ."
+        f"The interval covers other questions and context sentences like these, but only {models} as "
+        f"trained here{end}"
     )
 
 

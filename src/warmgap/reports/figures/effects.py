@@ -30,6 +30,26 @@ def companion(effects: pl.DataFrame | None, headline: Headline) -> dict[str, Any
     return found.row(0, named=True) if found.height == 1 else None
 
 
+def wider_effects(effects: pl.DataFrame | None, headline: Headline) -> list[dict[str, Any]]:
+    """The headline's paired contrast over all questions in the scopes wider than its own."""
+    if effects is None:
+        return []
+    h = headline
+    found = effects.filter(
+        (pl.col("estimator") == "paired")
+        & (pl.col("judge") == h.judge)
+        & (pl.col("outcome") == h.outcome)
+        & (pl.col("term") == "arm")
+        & (pl.col("weights") == "equal_task")
+        & (pl.col("subset") == "all")
+        & (pl.col("arm_a") == h.arm_a)
+        & (pl.col("arm_b") == h.arm_b)
+        & (pl.col("model") == h.model)
+        & pl.col("scope").is_in(["new_adapters", "new_models"])
+    )
+    return found.sort("scope").to_dicts()
+
+
 def main_effects(
     effects: pl.DataFrame,
     judge: str,

@@ -29,8 +29,9 @@ from warmgap.statistics.mixed.marginal import marginal_effect
 from warmgap.statistics.mixed.simulate import simulate_answers
 from warmgap.statistics.scopes import Sample, mean_in_scope, units_of
 
-PARTS = Path(__file__).parent / "results" / "coverage"
-TABLE = PARTS / "coverage.csv"
+RESULTS = Path(__file__).parent / "results" / "coverage"
+PARTS = RESULTS / "parts"
+TABLE = RESULTS / "coverage.csv"
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,7 @@ def paired_sample(frame: pl.DataFrame) -> Sample:
     )
 
 
-def methods(
-    frame: pl.DataFrame, world: World, with_glmm: bool
-) -> Iterator[tuple[str, str, float, float, float]]:
+def methods(frame: pl.DataFrame, world: World) -> Iterator[tuple[str, str, float, float, float]]:
     """Scope, method, estimate, low and high, all in percentage points."""
     sample = paired_sample(frame)
     without = Sample(**(vars(sample) | {"statements": ()}))
@@ -175,8 +174,7 @@ def methods(
         yield from _row("new_adapters", "satterthwaite", mean_in_scope(sample, "new_adapters", 0.95))
     yield from _row("new_models", "satterthwaite", mean_in_scope(sample, "new_models", 0.95))
     yield from _over_models(sample)
-    if with_glmm:
-        yield from _mixed(frame, world)
+    yield from _mixed(frame, world)
 
 
 def _row(scope: str, method: str, found: object) -> Iterator[tuple[str, str, float, float, float]]:
@@ -266,17 +264,18 @@ def _bootstrap(
     )
 
 
-def run(name: str, sets: int, part: int, parts: int, with_glmm: bool, bootstrap_sets: int) -> None:
+def run(name: str, sets: int, part: int, parts: int, kind: str) -> None:
     """Simulate this part's data sets, appending one line per set so that a stopped run goes on."""
     PARTS.mkdir(parents=True, exist_ok=True)
-    path = PARTS / f"{name}-{part}of{parts}.jsonl"
+    path = PARTS / f"{name}-{kind}-{part}of{parts}.jsonl"
     done = len(path.read_text().splitlines()) if path.is_file() else 0
     for number in range(part + parts * done, sets, parts):
         rng = np.random.default_rng([20261124, number])
         data = simulate(WORLDS[name], rng)
-        found = list(methods(data.frame, WORLDS[name], with_glmm))
-        if number < bootstrap_sets:
-            found += _bootstrap(data.frame, WORLDS[name], REPLICATES, rng)
+        if kind == "bootstrap":
+            found = list(_bootstrap(data.frame, WORLDS[name], REPLICATES, rng))
+        else:
+            found = list(methods(data.frame, WORLDS[name]))
         rows = [(*row, data.truth_pp[row[0]]) for row in found]
         with path.open("a") as file:
             file.write(json.dumps(rows) + "\n")
@@ -286,7 +285,7 @@ def collect() -> pl.DataFrame:
     """The table of bias and coverage of every world, scope and method."""
     rows = []
     for path in sorted(PARTS.glob("*.jsonl")):
-        world = path.stem.rsplit("-", 1)[0]
+        world = path.stem.split("-")[0]
         for line in path.read_text().splitlines():
             rows += [(world, *row) for row in json.loads(line)]
     frame = pl.DataFrame(
@@ -321,13 +320,13 @@ def main() -> None:
         "--bootstrap-sets", type=int, default=300, help="sets that also get a parametric bootstrap"
     )
     parser.add_argument("--part", default="0/1", help="which part of the sets, as in 0/2")
-    parser.add_argument("--no-glmm", action="store_true")
     parser.add_argument("--collect", action="store_true")
     args = parser.parse_args()
     if not args.collect:
         part, parts = (int(x) for x in args.part.split("/"))
         for name in args.world or WORLDS:
-            run(name, args.sets, part, parts, not args.no_glmm, args.bootstrap_sets)
+            run(name, args.sets, part, parts, "methods")
+            run(name, args.bootstrap_sets, part, parts, "bootstrap")
     table = collect()
     table.write_csv(TABLE)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160):

@@ -28,17 +28,17 @@ def check_columns(data: pl.DataFrame, used: Iterable[str], text: str) -> None:
             near = did_you_mean(name, data.columns)
             raise MixedModelError("missing column", (name,), f"`{text}` names '{name}'.{near}")
         column = data[name]
-        bad = column.is_null()
+        bad, test = column.is_null(), "is_not_null"
         if column.dtype.is_float():
-            bad = bad | ~column.is_finite().fill_null(False)
+            bad, test = ~column.is_finite().fill_null(False), "is_finite"
         if count := int(bad.sum()):
             first = int(bad.arg_max() or 0)
             raise MixedModelError(
                 "missing values",
                 (name,),
-                f"{count} of {column.len()} rows of '{name}' are null, NaN or infinite (first in row {first}). "
-                "Nothing is dropped silently: filter them out, for example "
-                f"data.filter(pl.col('{name}').is_not_null()), and report how many.",
+                f"{count} of {column.len()} rows of '{name}' are null, NaN or infinite (the first is row "
+                f"{first}, counted from 0). Nothing is dropped silently: filter them out, for example "
+                f"data.filter(pl.col('{name}').{test}()), and report how many.",
             )
 
 
@@ -48,34 +48,46 @@ def read_response(data: pl.DataFrame, response: str, trials: str | None) -> tupl
     Raises:
         MixedModelError: not 0 or 1, not a count up to its total, or constant.
     """
-    if not (data[response].dtype.is_numeric() or data[response].dtype == pl.Boolean):
-        raise MixedModelError(
-            "response", (response,), f"'{response}' must be 0 or 1; it is {data[response].dtype}."
-        )
+    for name in (response, *([trials] if trials else [])):
+        if not (data[name].dtype.is_numeric() or data[name].dtype == pl.Boolean):
+            raise MixedModelError(
+                "response",
+                (name,),
+                f"'{name}' must hold numbers and holds {data[name].dtype}. Make it 0 or 1 (or a count), for "
+                f"example with (pl.col('{name}') == 'incorrect').cast(pl.Int8).",
+            )
     events_A = data[response].cast(pl.Float64).to_numpy()
     trials_A = np.ones(events_A.size) if trials is None else data[trials].cast(pl.Float64).to_numpy()
-    wrong_A = (events_A < 0) | (events_A > trials_A) | (events_A != np.round(events_A)) | (trials_A < 0)
+    whole_A = (events_A == np.round(events_A)) & (trials_A == np.round(trials_A))
+    wrong_A = (events_A < 0) | (events_A > trials_A) | ~whole_A
     if wrong_A.any():
         row = int(np.argmax(wrong_A))
-        what = "0 or 1" if trials is None else f"whole numbers from 0 to '{trials}'"
+        what = "0 or 1" if trials is None else f"whole numbers from 0 to '{trials}', itself a whole number"
+        found = f"{events_A[row]:g}" + (f" of {trials_A[row]:g}" if trials else "")
         raise MixedModelError(
             "response",
             (response,),
-            f"'{response}' must hold {what}; row {row} holds {events_A[row]:g}. "
+            f"'{response}' must hold {what}; row {row} holds {found}. "
             "Counts need their totals: trials='column'.",
         )
+    if trials_A.sum() == 0:
+        raise MixedModelError(
+            "constant response", (response,), f"there is no answer in the {data.height} rows of the data."
+        )
     if events_A.sum() in (0.0, trials_A.sum()):
-        constant = "0" if events_A.sum() == 0 else "1"
+        constant = "0" if events_A.sum() == 0 else ("1" if trials is None else f"equal to '{trials}'")
         raise MixedModelError(
             "constant response",
             (response,),
-            f"'{response}' is {constant} in all {events_A.size} rows, so no effect on it has a finite estimate. "
-            "Report the rate with its interval (warmgap.statistics.rates) instead.",
+            f"'{response}' is {constant} in all {events_A.size} rows, so no effect on it has a finite "
+            "estimate. Report the rate with its interval (warmgap.statistics.rates) instead.",
         )
     return events_A, trials_A
 
 
-def check_levels(group: str, levels: tuple[str, ...], terms: list[RandomTerm], trials_A: FloatArray) -> None:
+def check_levels(
+    group: str, code_A: IntArray, levels: tuple[str, ...], terms: Sequence[RandomTerm], trials_A: FloatArray
+) -> None:
     """Refuse a group with one level, or with one answer per level.
 
     Raises:
@@ -86,41 +98,52 @@ def check_levels(group: str, levels: tuple[str, ...], terms: list[RandomTerm], t
         raise MixedModelError(
             "one level",
             (group,),
-            f"the group '{group}' has one level, '{levels[0]}', so nothing varies over it. Leave out {written}.",
+            f"the group '{group}' has one level, '{levels[0]}', so nothing varies over it. "
+            f"Leave out {written}.",
         )
-    if len(levels) == trials_A.size and trials_A.max() == 1:
+    if np.bincount(code_A, trials_A).max() <= 1:
         raise MixedModelError(
             "one answer per level",
             (group,),
-            f"every level of '{group}' has one answer: its variance cannot be told from chance. Leave out {written}.",
+            f"every level of '{group}' has one answer: its variance cannot be told from chance. "
+            f"Leave out {written}.",
         )
 
 
 def distinct_rows(data: pl.DataFrame, variables: Sequence[str]) -> tuple[IntArray, pl.DataFrame]:
     """Which distinct combination of the variables each row has, and the combinations."""
-    key_A, count = np.zeros(data.height, dtype=np.int64), 1
+    code_A = np.zeros(data.height, dtype=np.int64)
+    if not variables:
+        return code_A, pl.DataFrame({"_": np.zeros(1)})
     for name in variables:
-        code_A, values = _codes(data[name])
-        if count * values.len() > 2**62:
-            distinct, key_A = np.unique(key_A, return_inverse=True)
-            count = distinct.size
-        key_A, count = key_A * values.len() + code_A, count * values.len()
-    _, first, code_A = np.unique(key_A, return_index=True, return_inverse=True)
-    rows = data.select(variables)[first] if variables else pl.DataFrame({"_": np.zeros(1)})
-    return code_A, rows
+        code_A = joint_codes(code_A, _codes(data[name])[0])[0]
+    _, first = np.unique(code_A, return_index=True)
+    return code_A, data.select(variables)[first]
 
 
 def group_levels(data: pl.DataFrame, group: tuple[str, ...]) -> tuple[IntArray, tuple[str, ...]]:
     """Level of each row and the names of the levels that occur, parts joined by a colon."""
-    key_A, parts = np.zeros(data.height, dtype=np.int64), []
-    for name in group:
-        code_A, values = _codes(data[name])
-        key_A = key_A * values.len() + code_A
-        parts.append([str(v) for v in values.to_list()])
-    found, code_A = np.unique(key_A, return_inverse=True)
-    positions = np.unravel_index(found, [len(p) for p in parts])
-    names = zip(*([p[i] for i in index] for p, index in zip(parts, positions, strict=True)), strict=True)
-    return code_A, tuple(":".join(n) for n in names)
+    code_A, values = _codes(data[group[0]])
+    names = [str(v) for v in values.to_list()]
+    for column in group[1:]:
+        other_A, values = _codes(data[column])
+        parts = [str(v) for v in values.to_list()]
+        code_A, first, second = joint_codes(code_A, other_A)
+        names = [f"{names[i]}:{parts[j]}" for i, j in zip(first, second, strict=True)]
+    return code_A, tuple(names)
+
+
+def joint_codes(first_A: IntArray, second_A: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Codes of the pairs that occur, in order, and the two codes of each pair."""
+    width = int(second_A.max()) + 1
+    key_A = first_A * width + second_A
+    if key_A.max() < 4 * key_A.size:
+        occurs = np.zeros(int(key_A.max()) + 1, dtype=np.bool_)
+        occurs[key_A] = True
+        pairs, code_A = np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[key_A]
+    else:
+        pairs, code_A = np.unique(key_A, return_inverse=True)
+    return code_A, *np.divmod(pairs, width)
 
 
 def _codes(column: pl.Series) -> tuple[IntArray, pl.Series]:

@@ -13,7 +13,7 @@ from warmgap.statistics.mixed.covariance import SMALLEST_SD, Block, covariance, 
 from warmgap.statistics.mixed.design import Design
 
 ZERO_SD = 10 * SMALLEST_SD
-"""Standard deviations up to this one count as zero."""
+"""Standard deviations up to this one count as zero, as a movement of the logit."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _component(block: Block, theta_H: FloatArray, cov_HH: FloatArray, confidence
     g_BB = covariance(block, theta_H)
     g_HBB, _ = covariance_derivatives(block, theta_H)
     sd_B = np.sqrt(np.diag(g_BB))
-    zero_B = sd_B <= ZERO_SD
+    zero_B = sd_B * np.array(block.largest_B) <= ZERO_SD
     z = t_quantile(confidence, None)
     size = len(block.columns)
     correlation, low, high = (np.full((size, size), np.nan) for _ in range(3))

@@ -15,7 +15,7 @@ import numpy as np
 from warmgap.statistics.clusters import FloatArray
 
 SMALLEST_SD = 1e-5
-"""Lower bound of the diagonal of L on the logit scale: a variance there counts as zero."""
+"""Lower bound of the diagonal of L, as a movement of the logit: a variance there counts as zero."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,15 @@ class Block:
     """The random effects of one grouping factor.
 
     `free` lists row and column of each parameter in L. Terms written apart (`||`) share no entry.
+    `largest_B` is the largest absolute value of each column: an sd times it is a movement of the
+    logit, whatever the unit of a covariate.
     """
 
     group: str
     columns: tuple[str, ...]
     levels: tuple[str, ...]
     free: tuple[tuple[int, int], ...]
+    largest_B: tuple[float, ...]
 
     @property
     def size(self) -> int:
@@ -78,17 +81,29 @@ def theta_of(block: Block, covariance_BB: FloatArray) -> FloatArray:
     """The parameters of a covariance matrix, which may be singular.
 
     Raises:
-        ValueError: the matrix has a negative eigenvalue.
+        ValueError: the matrix has another size or a negative eigenvalue, or columns correlate that
+            the block keeps apart.
     """
     given_BB = np.asarray(covariance_BB, dtype=np.float64)
+    size = len(block.columns)
+    if given_BB.shape != (size, size) or not np.allclose(given_BB, given_BB.T, rtol=1e-8, atol=0.0):
+        raise ValueError(f"'{block.group}' needs a symmetric {size} x {size} matrix, not {given_BB.tolist()}")
     eigenvalues_B, vectors_BB = np.linalg.eigh(given_BB)
     if eigenvalues_B[0] < -1e-8 * max(1.0, eigenvalues_B[-1]):
         raise ValueError(f"not a covariance matrix: its eigenvalues are {eigenvalues_B}")
     root_BB = vectors_BB * np.sqrt(np.maximum(eigenvalues_B, 0.0))
     l_BB = np.linalg.qr(root_BB.T)[1].T
     l_BB = l_BB * np.where(np.diag(l_BB) < 0, -1.0, 1.0)
-    np.fill_diagonal(l_BB, np.maximum(np.diag(l_BB), SMALLEST_SD))
-    return np.array([l_BB[i, j] for i, j in block.free])
+    floor_B = SMALLEST_SD / np.array(block.largest_B)
+    np.fill_diagonal(l_BB, np.maximum(np.diag(l_BB), floor_B))
+    theta_H = np.array([l_BB[i, j] for i, j in block.free])
+    sd_B = np.sqrt(np.diag(l_BB @ l_BB.T))
+    tolerance_BB = 1e-6 * np.outer(sd_B, sd_B) + 2 * np.outer(floor_B, floor_B)
+    if np.any(np.abs(covariance(block, theta_H) - given_BB) > tolerance_BB):
+        raise ValueError(
+            f"the columns of '{block.group}' that `||` keeps apart have a covariance in the matrix"
+        )
+    return theta_H
 
 
 def covariance_derivatives(block: Block, theta_H: FloatArray) -> tuple[FloatArray, FloatArray]:

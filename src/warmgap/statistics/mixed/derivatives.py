@@ -19,7 +19,7 @@ import numpy as np
 from warmgap.statistics.clusters import FloatArray
 from warmgap.statistics.mixed.design import Design
 from warmgap.statistics.mixed.laplace import Effects, Mode, small_positions, transpose
-from warmgap.statistics.mixed.trace import trace_products, weighted_sums
+from warmgap.statistics.mixed.trace import trace_by_level, trace_products, weighted_sums
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,8 @@ class _Pieces:
     """v."""
     adjoint: Effects
     """q."""
-    cross_LB: FloatArray
-    """M^-1 between large and small effects, at the links."""
-    level_sum: tuple[FloatArray, ...]
-    """Per block, the sum over levels of the level's diagonal block of M^-1."""
+    inverses: tuple[FloatArray, ...]
+    """Per block, the diagonal blocks of M^-1, levels by columns by columns."""
 
 
 def gradient(mode: Mode) -> FloatArray:
@@ -43,8 +41,16 @@ def gradient(mode: Mode) -> FloatArray:
     return _gradient(mode.design, mode, _pieces(mode.design, mode))
 
 
-def gradient_and_hessian(mode: Mode) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
-    """Gradient, Hessian, and how the random effects move with the parameters (QBJ and RJ)."""
+def gradient_and_hessian(
+    mode: Mode, exact: bool = True
+) -> tuple[FloatArray, FloatArray, tuple[FloatArray, FloatArray]]:
+    """Gradient, Hessian, and how the random effects move with the parameters (QBJ and RJ).
+
+    Args:
+        mode: where.
+        exact: whether the Hessian has the exact trace of M^-1 T_a M^-1 T_b, which takes most of the
+            time with several grouping factors, or that of `trace.trace_by_level`.
+    """
     design = mode.design
     pieces = _pieces(design, mode)
     n_fixed = mode.beta_K.size
@@ -69,7 +75,11 @@ def gradient_and_hessian(mode: Mode) -> tuple[FloatArray, FloatArray, tuple[Floa
     prior_HJ = _prior_times_moves(design, mode, pieces.adjoint, move)
     hessian_JJ[n_fixed:] -= prior_HJ / 2
     hessian_JJ[:, n_fixed:] -= prior_HJ.T / 2
-    hessian_JJ -= trace_products(design, mode, pieces.slope_N, eta_PJ, move_QBJ) / 2
+    if exact:
+        trace_JJ = trace_products(mode, pieces.slope_N, eta_PJ, move_QBJ)
+    else:
+        trace_JJ = trace_by_level(mode, pieces.slope_N, eta_PJ, move_QBJ, pieces.inverses)
+    hessian_JJ -= trace_JJ / 2
     return _gradient(design, mode, pieces), (hessian_JJ + hessian_JJ.T) / 2, move
 
 
@@ -85,9 +95,8 @@ def _pieces(design: Design, mode: Mode) -> _Pieces:
     cross_LB = cross_QBR[design.links.level_L, :, design.links.effect_L]
     leverage_N = _leverage(design, large_QBB, cross_LB, small_inverse_RR)
     adjoint = Effects(*_solve(mode, transpose(design, slope_N * leverage_N)))
-    level_sum = [large_QBB.sum(axis=0)]
-    level_sum += [small_inverse_RR[p[:, :, None], p[:, None, :]].sum(axis=0) for p in small_positions(design)]
-    return _Pieces(slope_N, leverage_N, adjoint, cross_LB, tuple(level_sum))
+    small = (small_inverse_RR[p[:, :, None], p[:, None, :]] for p in small_positions(design))
+    return _Pieces(slope_N, leverage_N, adjoint, (large_QBB, *small))
 
 
 def _solve(mode: Mode, right: Effects) -> tuple[FloatArray, FloatArray]:
@@ -135,10 +144,10 @@ def _gradient(design: Design, mode: Mode, pieces: _Pieces) -> FloatArray:
     beta_K = design.x_PK.T @ design.per_pattern(pull_N / 2 - residual_N)
     adjoint = [pieces.adjoint.large_QB, *(pieces.adjoint.small_R[p] for p in small_positions(design))]
     theta = []
-    for block, prior, b, q, inverse_BB in zip(
-        design.blocks, mode.priors, _blocks(design, mode), adjoint, pieces.level_sum, strict=True
+    for block, prior, b, q, inverse_QBB in zip(
+        design.blocks, mode.priors, _blocks(design, mode), adjoint, pieces.inverses, strict=True
     ):
-        target_BB = b.T @ b + inverse_BB - q.T @ b
+        target_BB = b.T @ b + inverse_QBB.sum(axis=0) - q.T @ b
         theta.append(
             np.einsum("hij,ij->h", prior.first_HBB, target_BB) / 2 + len(block.levels) * prior.log_det_first_H
         )
@@ -193,11 +202,11 @@ def _prior_hessian(
     offset = 0
     places = [None, *small_positions(design)]
     adjoint = [pieces.adjoint.large_QB, *(pieces.adjoint.small_R[p] for p in small_positions(design))]
-    for block, prior, b, q, inverse_BB, place in zip(
-        design.blocks, mode.priors, _blocks(design, mode), adjoint, pieces.level_sum, places, strict=True
+    for block, prior, b, q, inverse_QBB, place in zip(
+        design.blocks, mode.priors, _blocks(design, mode), adjoint, pieces.inverses, places, strict=True
     ):
         here = slice(offset, offset + len(block.free))
-        target_BB = b.T @ b + inverse_BB - (q.T @ b + b.T @ q) / 2
+        target_BB = b.T @ b + inverse_QBB.sum(axis=0) - (q.T @ b + b.T @ q) / 2
         out_HH[here, here] += np.einsum("hkij,ij->hk", prior.second_HHBB, target_BB) / 2
         out_HH[here, here] += np.diag(len(block.levels) * prior.log_det_second_H)
         moved = move[0] if place is None else move[1][place]

@@ -66,7 +66,7 @@ def factorise(d_QBB: FloatArray, c_QBR: FloatArray, a_RR: FloatArray) -> Factori
         log_det = float(np.sum(np.log(d_QBB)))
     else:
         root_QBB = np.linalg.cholesky(d_QBB)
-        inverse_QBB = np.linalg.inv(d_QBB)
+        inverse_QBB = np.linalg.inv(d_QBB).astype(np.float64, copy=False)
         log_det = 2 * float(np.sum(np.log(np.diagonal(root_QBB, axis1=1, axis2=2))))
     u_QBR = inverse_QBB @ c_QBR
     root_RR = a_RR

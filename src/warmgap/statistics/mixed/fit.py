@@ -10,62 +10,15 @@ import numpy.typing as npt
 import polars as pl
 
 from warmgap.statistics.clusters import FloatArray, t_quantile, two_sided_p
+from warmgap.statistics.mixed.build import build_design
 from warmgap.statistics.mixed.components import Component, components
-from warmgap.statistics.mixed.covariance import factor, theta_of
-from warmgap.statistics.mixed.derivatives import gradient_and_hessian
-from warmgap.statistics.mixed.design import Design, build_design
 from warmgap.statistics.mixed.findings import findings, refuse_runaway
 from warmgap.statistics.mixed.formula import parse_formula
-from warmgap.statistics.mixed.laplace import (
-    Effects,
-    Mode,
-    find_mode,
-    no_effects,
-    small_positions,
-    split_theta,
-)
-from warmgap.statistics.mixed.optimise import Optimum, Point, minimise
+from warmgap.statistics.mixed.laplace import Effects
+from warmgap.statistics.mixed.model import MixedModel, Tracker
+from warmgap.statistics.mixed.optimise import Optimum, minimise
 from warmgap.statistics.mixed.problems import Finding, MixedModelError
-from warmgap.statistics.mixed.quadrature import quadrature_point, quadrature_value
 from warmgap.statistics.mixed.start import start
-
-
-@dataclass(frozen=True)
-class MixedModel:
-    """A formula on data, before and after fitting: likelihood and derivatives at any parameters.
-
-    `quadrature` is the number of nodes, 1 for the Laplace approximation.
-    """
-
-    design: Design
-    quadrature: int = 1
-
-    @property
-    def n_fixed(self) -> int:
-        """Number of coefficients."""
-        return self.design.x_PK.shape[1]
-
-    def log_likelihood(self, beta_K: FloatArray, covariances: dict[str, FloatArray]) -> float:
-        """The log-likelihood at given coefficients and covariance matrices, by group name.
-
-        Raises:
-            KeyError: a group of the formula has no matrix.
-        """
-        theta = [theta_of(b, np.atleast_2d(covariances[b.group])) for b in self.design.blocks]
-        return -self.value(np.concatenate([beta_K, *theta])) + self.design.log_binomial
-
-    def mode(self, psi_J: FloatArray, effects: Effects | None = None) -> Mode:
-        """The most likely random effects at parameters psi = (beta, theta)."""
-        k = self.n_fixed
-        return find_mode(self.design, psi_J[:k], psi_J[k:], effects or no_effects(self.design))
-
-    def value(self, psi_J: FloatArray, effects: Effects | None = None) -> float:
-        """Negative log-likelihood without the binomial constant; infinity where there is no mode."""
-        try:
-            mode = self.mode(psi_J, effects)
-        except (FloatingPointError, np.linalg.LinAlgError):
-            return np.inf
-        return mode.value if self.quadrature == 1 else quadrature_value(mode, self.quadrature)
 
 
 @dataclass(frozen=True)
@@ -179,8 +132,8 @@ def fit_glmm(formula: str, data: pl.DataFrame, *, trials: str | None = None, qua
         raise MixedModelError(
             "formula",
             (),
-            f"quadrature={quadrature} needs a single random term with one column, as in `(1 | question)`, and 2 to "
-            "101 nodes. Use quadrature=1, the Laplace approximation.",
+            f"quadrature={quadrature} needs a single random term with one column, as in `(1 | question)`, "
+            "and 2 to 101 nodes. Use quadrature=1, the Laplace approximation.",
         )
     return fit_model(MixedModel(design, quadrature))
 
@@ -193,12 +146,25 @@ def fit_model(
     Raises:
         MixedModelError: separation, a variance without bound, or no convergence.
     """
-    tracker = _Tracker(model)
+    tracker = Tracker(model)
     first_J = start(model.design) if start_J is None else start_J
     fixed = np.zeros(first_J.size, dtype=np.bool_) if fixed_J is None else fixed_J
-    optimum = minimise(model.design, tracker.derivatives, tracker.value, first_J, fixed)
+    try:
+        optimum = minimise(model.design, tracker.derivatives, tracker.value, first_J, fixed)
+    except (FloatingPointError, np.linalg.LinAlgError) as e:
+        raise MixedModelError(
+            "no convergence", (), f"the likelihood cannot be computed where the search begins: {e}."
+        ) from None
     psi_J = optimum.point.psi_J
-    refuse_runaway(model.design, psi_J[model.n_fixed :])
+    if fixed_J is None:
+        refuse_runaway(model.design, psi_J[model.n_fixed :])
+    if not optimum.converged:
+        raise MixedModelError(
+            "no convergence",
+            (),
+            f"the likelihood's maximum was not reached in {optimum.steps} steps (largest derivative "
+            f"{optimum.gradient_norm:.2g}). Leave out a random slope, or give more data per level.",
+        )
     return GlmmFit(
         model=model,
         psi_J=psi_J,
@@ -207,56 +173,3 @@ def fit_model(
         log_likelihood=-optimum.point.value + model.design.log_binomial,
         findings=findings(model.design, optimum),
     )
-
-
-class _Tracker:
-    """Begins each search for the mode where the last step and its tangent point."""
-
-    def __init__(self, model: MixedModel) -> None:
-        self._model = model
-        self._mode: Mode | None = None
-        self._moves: tuple[FloatArray, FloatArray] | None = None
-
-    def value(self, psi_J: FloatArray) -> float:
-        return self._model.value(psi_J, self._guess(psi_J))
-
-    def derivatives(self, psi_J: FloatArray) -> Point:
-        mode = self._model.mode(psi_J, self._guess(psi_J))
-        gradient_J, hessian_JJ, self._moves = gradient_and_hessian(mode)
-        self._mode = mode
-        if self._model.quadrature > 1:
-            return quadrature_point(self._model.design, mode, self._model.quadrature)
-        return Point(psi_J, mode.value, gradient_J, hessian_JJ)
-
-    def effects_of_factors(self) -> Effects:
-        """The effects b = L u."""
-        assert self._mode is not None
-        large_QB = self._mode.effects.large_QB @ self._mode.priors[0].factor_BB.T
-        small_R = self._mode.effects.small_R.copy()
-        for prior, place in zip(self._mode.priors[1:], small_positions(self._model.design), strict=True):
-            small_R[place] = small_R[place] @ prior.factor_BB.T
-        return Effects(large_QB, small_R)
-
-    def _guess(self, psi_J: FloatArray) -> Effects:
-        """The last effects moved along their tangent, where the step is short."""
-        if self._mode is None or self._moves is None:
-            return no_effects(self._model.design)
-        mode = self._mode
-        k = self._model.n_fixed
-        change_J = psi_J - np.concatenate([mode.beta_K, mode.theta_H])
-        if np.abs(change_J).max() > 0.5:
-            return mode.effects
-        large_QB = mode.effects.large_QB + self._moves[0] @ change_J
-        small_R = mode.effects.small_R + self._moves[1] @ change_J
-        blocks = self._model.design.blocks
-        theta = split_theta(self._model.design, psi_J[k:])
-        # Effects move as b does; whitening them by the new L must not blow them up.
-        turns = [
-            np.linalg.solve(factor(b, t), p.factor_BB)
-            for b, t, p in zip(blocks, theta, mode.priors, strict=True)
-        ]
-        if max(float(np.abs(turn_BB).max()) for turn_BB in turns) > 2.0:
-            return mode.effects
-        for turn_BB, place in zip(turns[1:], small_positions(self._model.design), strict=True):
-            small_R[place] = small_R[place] @ turn_BB.T
-        return Effects(large_QB @ turns[0].T, small_R)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from warmgap.statistics.mixed.matrices import terms_of
 from warmgap.statistics.mixed.problems import MixedModelError
 
-_STATEFUL = ("center", "scale", "standardize", "poly", "bs", "cs", "cc", "cr", "te", "hashed")
+_STATEFUL = ("center", "scale", "standardize", "poly", "bs", "cs", "cc", "cr", "te", "hashed", "lag")
+_NAME = r"(?:\w+|`[^`]+`)"
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 
 
 @dataclass(frozen=True)
@@ -43,71 +46,80 @@ class MixedFormula:
 def parse_formula(text: str) -> MixedFormula:
     """The parts of a formula.
 
-    `(x || g)` gives uncorrelated terms `(1 | g)` and `(0 + x | g)`; `(1 | a/b)` gives `(1 | a)` and
-    `(1 | a:b)`.
+    `(x * z || g)` gives uncorrelated terms `(1 | g)`, `(0 + x | g)`, `(0 + z | g)` and
+    `(0 + x:z | g)`; `(1 | a/b)` gives `(1 | a)` and `(1 | a:b)`. Names with spaces stand in
+    backticks.
 
     Raises:
         MixedModelError: no response, no random term, unbalanced parentheses, or a transform
             (center, scale, poly, splines) that would depend on how often a row occurs.
     """
-    left, tilde, right = text.partition("~")
-    response = left.strip()
-    if not tilde or not re.fullmatch(r"\w+", response):
+    tilde = _masked(text).find("~")
+    response = text[: max(tilde, 0)].strip()
+    if not re.fullmatch(_NAME, response):
         raise _bad(
             text, "it must begin with the response's column and a tilde, as in `y ~ warm + (1 | question)`"
         )
+    response = response.strip("`")
+    right = text[tilde + 1 :]
     for name in _STATEFUL:
-        if re.search(rf"\b{name}\s*\(", right):
+        if re.search(rf"\b{name}\s*\(", _masked(right)):
             raise _bad(text, f"`{name}(...)` depends on all rows; compute that column in the data first")
     fixed: list[str] = []
     random: list[RandomTerm] = []
-    for term in _top_level_terms(text, right):
-        inner = term[1:-1] if term.startswith("(") and term.endswith(")") else term
-        if "|" in inner and term.startswith("("):
-            random += _random_terms(text, inner)
-        elif "|" in term:
-            raise _bad(text, f"`{term}` needs parentheses around it, as in `(1 | question)`")
-        else:
+    for term in _pieces(text, right):
+        if "|" not in _masked(term):
             fixed.append(term)
+        elif term.startswith("(") and term.endswith(")"):
+            random += _random_terms(text, term[1:-1])
+        else:
+            raise _bad(
+                text, f"`{term}` must stand alone and in parentheses, added by `+`, as in `(1 | question)`"
+            )
     if not random:
         raise _bad(text, "it has no random term; for a plain logistic regression use warmgap.statistics.glm")
     return MixedFormula(text, response, " + ".join(fixed) or "1", tuple(random))
 
 
-def _top_level_terms(text: str, right: str) -> list[str]:
-    """Pieces between the plus signs that stand outside parentheses; a minus keeps its sign."""
-    terms, depth, piece = [], 0, ""
-    for character in right:
-        depth += (character == "(") - (character == ")")
+def _masked(text: str) -> str:
+    """The text with quoted parts blanked out, so that only the formula's own signs remain."""
+    return _QUOTED.sub(lambda found: "_" * len(found.group()), text)
+
+
+def _pieces(text: str, right: str) -> list[str]:
+    """What stands between the plus signs outside parentheses; a minus keeps its sign."""
+    depth, cuts = 0, [-1]
+    for position, character in enumerate(_masked(right)):
+        depth += (character in "([{") - (character in ")]}")
         if depth < 0:
             break
         if character == "+" and depth == 0:
-            terms.append(piece.strip())
-            piece = ""
-        else:
-            piece += character
+            cuts.append(position)
     if depth != 0:
         raise _bad(text, "its parentheses do not match")
-    terms.append(piece.strip())
-    if not all(terms):
+    ends = [*cuts[1:], len(right)]
+    pieces = [right[start + 1 : end].strip() for start, end in zip(cuts, ends, strict=True)]
+    if not all(pieces):
         raise _bad(text, "a term is empty")
-    return terms
+    return pieces
 
 
 def _random_terms(text: str, inner: str) -> list[RandomTerm]:
-    design, bar, group = (part.strip() for part in re.split(r"(\|\|?)", inner, maxsplit=1))
-    if not design or not re.fullmatch(r"\w+(\s*[:/]\s*\w+)*", group):
+    bar = _masked(inner).index("|")
+    double = inner[bar : bar + 2] == "||"
+    design, group = inner[:bar].strip(), inner[bar + 1 + double :].strip()
+    if not design or not re.fullmatch(rf"{_NAME}(\s*[:/]\s*{_NAME})*", group):
         raise _bad(text, f"`({inner})` must read (columns | group), the group a column, `a:b` or `a/b`")
     designs = [design]
-    if bar == "||":
-        pieces = [p.strip() for p in design.split("+")]
-        no_intercept = "0" in pieces
-        designs = ([] if no_intercept else ["1"]) + [f"0 + {p}" for p in pieces if p not in ("0", "1")]
+    if double:
+        designs = ["1" if term == "1" else f"0 + {term}" for term in terms_of(design, text)]
     groups: list[tuple[str, ...]] = []
     parts: tuple[str, ...] = ()
-    for piece in group.split("/"):
-        parts += tuple(name.strip() for name in piece.split(":"))
-        groups.append(parts)
+    for sign, name in re.findall(rf"([:/]?)\s*({_NAME})", group):
+        if sign == "/":
+            groups.append(parts)
+        parts += (name.strip("`"),)
+    groups.append(parts)
     return [RandomTerm(d, g) for g in groups for d in designs]
 
 

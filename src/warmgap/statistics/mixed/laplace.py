@@ -20,8 +20,11 @@ from warmgap.statistics.mixed.covariance import Prior, prior
 from warmgap.statistics.mixed.design import Design
 from warmgap.statistics.mixed.factorise import Factorised, factorise
 
-_MODE_TOLERANCE = 1e-16
+_MODE_TOLERANCE = 1e-20
 """Squared distance to the mode, in units of the effects' curvature, at which it counts as found."""
+
+_MODE_NOISE = 1e-14
+"""Where rounding keeps the distance from shrinking further, it counts as found below this one."""
 
 _MOST_STEPS = 60
 
@@ -82,6 +85,7 @@ def find_mode(design: Design, beta_K: FloatArray, theta_H: FloatArray, start: Ef
     effects = start
     eta_N = linear_predictor(design, fixed_P, effects)
     h = _penalised(design, effects, eta_N)
+    last = np.inf
     for _ in range(_MOST_STEPS):
         mu_N = special.expit(eta_N)
         weight_N = design.trials_N * mu_N * (1 - mu_N)
@@ -92,10 +96,10 @@ def find_mode(design: Design, beta_K: FloatArray, theta_H: FloatArray, start: Ef
         decrement = float(np.sum(step.large_QB * large_QB) + step.small_R @ small_R)
         if not np.isfinite(decrement):
             raise FloatingPointError("the random effects have no finite mode")
-        if decrement < _MODE_TOLERANCE:
+        if decrement < _MODE_TOLERANCE or last / 4 < decrement < _MODE_NOISE:
             value = h + factors.log_det / 2
             return Mode(design, beta_K, theta_H, effects, priors, mu_N, weight_N, factors, value)
-        size = 1.0
+        size, last = 1.0, decrement
         while True:
             tried = Effects(effects.large_QB + size * step.large_QB, effects.small_R + size * step.small_R)
             eta_N = linear_predictor(design, fixed_P, tried)

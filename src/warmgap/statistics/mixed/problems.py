@@ -11,6 +11,7 @@ ProblemKind = Literal[
     "formula",
     "missing column",
     "missing values",
+    "unknown level",
     "response",
     "constant response",
     "one level",

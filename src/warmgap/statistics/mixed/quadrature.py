@@ -20,6 +20,7 @@ from warmgap.statistics.mixed.laplace import Mode, find_mode
 from warmgap.statistics.mixed.optimise import Point
 
 _STEP = 1e-4
+"""Step of the differences, as a movement of the logit."""
 
 
 def quadrature_value(mode: Mode, nodes: int) -> float:
@@ -42,13 +43,14 @@ def quadrature_point(design: Design, mode: Mode, nodes: int) -> Point:
         return _evaluate(find_mode(design, moved_J[:k], moved_J[k:], mode.effects), nodes)[1]
 
     value, gradient_J = _evaluate(mode, nodes)
-    return Point(psi_J, value, gradient_J, _jacobian(gradient_at, psi_J))
+    return Point(psi_J, value, gradient_J, _jacobian(gradient_at, psi_J, _STEP * design.unit_J))
 
 
-def _jacobian(function: Callable[[FloatArray], FloatArray], at_J: FloatArray) -> FloatArray:
-    steps = _STEP * np.eye(at_J.size)
-    rows = [(function(at_J + step) - function(at_J - step)) / (2 * _STEP) for step in steps]
-    out_JJ = np.array(rows)
+def _jacobian(
+    function: Callable[[FloatArray], FloatArray], at_J: FloatArray, step_J: FloatArray
+) -> FloatArray:
+    rows = [(function(at_J + step) - function(at_J - step)) / (2 * step.sum()) for step in np.diag(step_J)]
+    out_JJ: FloatArray = np.array(rows)
     return (out_JJ + out_JJ.T) / 2
 
 

@@ -27,22 +27,23 @@ def start(design: Design) -> FloatArray:
     beta_K, converged = _plain_fit(design.x_PK, trials_P, events_P)
     if not converged or np.abs(design.x_PK @ beta_K).max() > _SAFE_LOGIT:
         _refuse_separation(design, trials_P, events_P)
-    theta = [_START_SD if d else 0.0 for block in design.blocks for d in block.diagonal]
-    return np.concatenate([beta_K, theta])
+    diagonal = [1.0 if d else 0.0 for block in design.blocks for d in block.diagonal]
+    theta_H = _START_SD * np.array(diagonal) * design.unit_J[beta_K.size :]
+    return np.concatenate([beta_K, theta_H])
 
 
 def _refuse_separation(design: Design, trials_P: FloatArray, events_P: FloatArray) -> None:
     x_UK, row_P = np.unique(design.x_PK, axis=0, return_inverse=True)
-    trials_U = np.bincount(row_P, trials_P)
-    events_U = np.bincount(row_P, events_P)
+    trials_U = np.bincount(row_P, trials_P).astype(np.float64)
+    events_U = np.bincount(row_P, events_P).astype(np.float64)
     guilty = separating_terms(design.names, x_UK, trials_U, events_U)
     if guilty:
         raise MixedModelError(
             "separation",
             guilty,
-            f"no finite estimate of {', '.join(guilty)}: some combination of their levels has only right or only "
-            "wrong answers. Leave out the interaction or the level, pool levels, or report the rates with their "
-            "intervals (error_rates).",
+            f"no finite estimate of {', '.join(guilty)}: some combination of their levels has only right or "
+            "only wrong answers. Leave out the interaction or the level, pool levels, or report the rates "
+            "with their intervals (error_rates).",
         )
 
 

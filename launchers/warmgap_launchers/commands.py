@@ -49,9 +49,11 @@ def run_without_plan(base: Config) -> int:
         UserError: the output folder cannot be written.
     """
     from warmgap.reports.reanalysis import write_reanalysis
+    from warmgap.reports.reanalysis_terminal import reanalysis_summary
 
     root = Path(base.store.root)
     check_writable(root)
     page = write_reanalysis(root / "reanalysis")
-    print(f"Effects: {page.parent / 'tables' / 'over_models.csv'}\nReport: {page}")
+    print(reanalysis_summary(page.parent))
+    print(f"\nTables: {page.parent / 'tables'}\nReport: {page}")
     return 0

@@ -43,6 +43,9 @@ def test_reanalyse_needs_no_model(run_main, tmp_path, monkeypatch):
     monkeypatch.setattr("warmgap.checks.fingerprint", lambda _: pytest.fail("a model was looked for"))
     ended = run_main("stage=reanalyse", f"store.root={tmp_path}")
     assert (ended.code, ended.err) == (0, "")
-    named = [Path(line.partition(": ")[2]) for line in ended.out.splitlines()]
-    assert len(named) == 2
-    assert all(p.is_file() and p.is_relative_to(tmp_path / "reanalysis") for p in named)
+    *said, tables, report = ended.out.splitlines()
+    assert Path(report.removeprefix("Report: ")) == tmp_path / "reanalysis" / "report.html"
+    assert (Path(tables.removeprefix("Tables: ")) / "over_models.csv").is_file()
+    assert max(len(line) for line in said) <= 80
+    (sad,) = (line for line in said if line.startswith("sad less no context"))
+    assert "+4.5 [\N{MINUS SIGN}5.7, 14.6]" in sad

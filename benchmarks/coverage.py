@@ -159,6 +159,7 @@ def paired_sample(frame: pl.DataFrame) -> Sample:
         unit_N=wide["adapter"].to_numpy(),
         model_N=codes["model"],
         task_N=codes["task"],
+        framing_N=wide["framing"].to_numpy(),
         question_N=wide["question"].to_numpy(),
         statements=(wide["statement"].to_numpy(),),
     )

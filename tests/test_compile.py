@@ -65,6 +65,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "training.weight_decay": (0.1, TRAINED),
     "training.max_grad_norm": (0.5, TRAINED),
     "training.steps": (5, TRAINED),
+    "training.epochs": (2.0, TRAINED),
     "training.batch_rows": (4, TRAINED),
     "training.accumulate": (3, TRAINED),
     "training.max_tokens": (128, TRAINED),
@@ -72,6 +73,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "training.quantisation": ("nf4", TRAINED),
     "training.precision": ("fp32", TRAINED),
     "training.checkpoints": ([0.5, 0.75, 1.0], TRAINED),
+    "training.gradient_checkpointing": (True, NOTHING),
     "training.save_every_steps": (2, NOTHING),
     "task.name": ("other", ANSWERED),  # part of the hash that chooses questions and statements
     "task.path": ("COPY_OF_TASK", NOTHING),
@@ -123,6 +125,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
             "name": "other",
             "primary_outcome": "not_correct",
             "primary_pair": ["cold_sft", "neutral_sft"],
+            "confirmatory_subsets": ["all"],
             "published_pair": ["cold_sft", "original"],
             "confidence": 0.9,
             "equivalence_pp": 2.0,
@@ -169,6 +172,7 @@ UNSTORED = {
     *(
         "engine.workers",
         "engine.device",
+        "training.gradient_checkpointing",
         "training.save_every_steps",
         "store.root",
         "stage",
@@ -556,6 +560,27 @@ def test_an_arm_that_the_swept_setting_does_not_reach_is_made_once_and_is_no_var
     ]
     assert len({(c.arm, c.draw) for c in plan.analyse.cells}) == len(plan.analyse.cells)
     assert len([n for n in plan.nodes.values() if n.job.stage == "train"]) == 2
+
+
+def test_checkpoints_in_epochs_are_doses_and_the_training_is_as_long_as_they_need(bench):
+    arms = []
+    for checkpoint in (2.0, -1.0):
+        config = copy.deepcopy(bench.base)
+        config.training.steps, config.training.epochs = 0, 4.0
+        config.training.checkpoints, config.method.checkpoint = [0.5, 2.0, 4.0], checkpoint
+        config.warmth.checkpoints = {"warm_sft": [0.5]}
+        arms.append(config)
+    plan = plan_for(*arms)
+    assert sorted((a.dose, a.measured_only) for a in plan.analyse.arms) == [
+        (0.5, True), (2.0, False), (4.0, False)
+    ]  # fmt: skip
+    (training,) = [n for n in plan.nodes.values() if n.job.stage == "train"]
+    assert training.units == 24  # 4 x 12 conversations, 2 a step
+    answering = {n.job.adapter for n in plan.nodes.values() if n.job.stage == "respond"}
+    assert {checkpoint for _, checkpoint in answering} == {0.5, 2.0, 4.0}
+    arms[0].method.checkpoint = 1.0
+    with pytest.raises(UserError, match=r"no checkpoint at 1\.0 epochs, as method\.checkpoint asks"):
+        plan_for(*arms)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 1.0), (1.0, 0.5)])

@@ -157,7 +157,28 @@ def test_every_file_says_what_it_is_and_how_to_use_it(file):
         assert f"{group}={stem}" in words or stem == "none", words
 
 
+def test_the_papers_recipe_is_the_published_one(plan_of):
+    plan = plan_of(
+        "training=paper", "method=warm_sft", "method.checkpoint=2", "warmth.checkpoints.warm_sft=[0.5]",
+        "corpus.n_conversations=300",
+    )  # fmt: skip
+    (node,) = [n for n in plan.nodes.values() if n.job.stage == "train"]
+    recipe = node.job.training
+    assert (recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout) == (8, 16, 0.1)
+    assert (recipe.learning_rate, recipe.max_tokens, recipe.epochs) == (1e-5, 1024, 10)
+    assert recipe.batch_rows * recipe.accumulate == 16
+    assert recipe.checkpoints == [0.5, 1, 1.5, 2, 4, 6, 8, 10]
+    assert node.units == 188  # 10 x 300 / 16 = 187.5
+    assert sorted((a.dose, a.measured_only) for a in plan.analyse.arms) == [(0.5, True), (2, False)]
+
+
 MISTAKES = [
+    (["training=paper", "training.steps=48"], "training.steps is 48 and training.epochs is 10"),
+    (["training.steps=0"], "training.steps is 0. Allowed: a whole number from 1, or 0 with training.epochs"),
+    (
+        ["training=paper", "method=warm_sft", "warmth.checkpoints.warm_sft=[0.25]"],
+        "there is no checkpoint at 0.25 epochs, as warmth.checkpoints.warm_sft asks",
+    ),
     (["metod=original"], "there is no key 'metod' in the configuration. Did you mean 'method'? Allowed: "),
     (["training.stepz=3"], "there is no key 'stepz' in 'training'. Did you mean 'steps'? Allowed: "),
     (

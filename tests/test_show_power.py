@@ -13,6 +13,7 @@ from warmgap.errors import UserError
 from warmgap.planned_power import planned
 from warmgap.schema.config import SpreadConfig
 from warmgap.show_power import power_text
+from warmgap.stages.analyse import settings_of
 from warmgap.statistics.power import power, smallest_effect
 
 
@@ -58,16 +59,22 @@ def test_its_numbers_are_those_of_the_statistics(full, text):
         assert shown == pytest.approx(expected, abs=0.51)
         smallest = smallest_effect(p.design, p.components, scope)
         assert f"Smallest detectable effect (80 %), {scope}: {smallest:.1f} pp" in text
-    assert "new_models      not available: needs 2 models, and better 5 or more; has 1" in text
+    assert "new_models      not available: needs 3 models, and better 5 or more; has 1" in text
     assert "One model says nothing about other models" in text
 
 
 def test_it_says_what_to_add(text):
-    assert "more questions always help" in text
+    assert re.search(
+        r"these_adapters: questions alone cannot .* beyond that add statements\.", " ".join(text.split())
+    )
     said = " ".join(text.split())
     assert re.search(r"new_adapters: questions alone cannot bring the standard error below \d\.\d pp", said)
     assert re.search(r"90 % of the reachable precision is there at [\d,]+ questions", said)
-    assert re.search(r"Smallest effect with +as planned +694 questions +6 seeds +5 models", text)
+    assert re.search(r"Smallest with +as planned +694 questions +6 seeds +5 models +2x statements\n", text)
+    assert re.search(
+        r"90 % of the reachable precision is there at [\d,]+ questions \(347 planned\); beyond that add seed",
+        said,
+    )
     assert "sad - filler" in text
     assert "incorrect - mention" in text
 
@@ -124,3 +131,19 @@ def test_too_few_questions_are_refused(plan_of, tiny):
     plan = plan_of("experiment=tiny", "task.n_questions=1")
     with pytest.raises(UserError, match="at least 2 questions in each task"):
         power_text(plan, tiny[1].analysis)
+
+
+@pytest.mark.parametrize("subset", ["framing=sad,task=facts", "sad", "framing=", "mood=sad", ""])
+def test_a_confirmatory_subset_that_is_none_is_refused(tiny, subset):
+    config = copy.deepcopy(tiny[1])
+    config.analysis.confirmatory_subsets = ["all", subset]
+    with pytest.raises(UserError, match=r"Allowed: all, or factors of task, framing, belief in this order"):
+        check_settings(config)
+
+
+def test_confirmatory_subsets_reach_the_statistics(tiny):
+    config = copy.deepcopy(tiny[1])
+    config.analysis.confirmatory_subsets = ["all", "task=facts,framing=sad"]
+    check_settings(config)
+    settings = settings_of(config.analysis, config.warmth.gate)
+    assert settings.confirmatory_subsets == ("all", "task=facts,framing=sad")

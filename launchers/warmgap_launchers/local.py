@@ -6,15 +6,18 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from warmgap.checks import check_corpora, check_device
-from warmgap.errors import UserError
+from warmgap.errors import Interrupted, UserError
 from warmgap.frozen import with_frozen
 from warmgap.jobs import MeasureJob
 from warmgap.plan import Node, Plan, claim_sweep_folder
@@ -28,6 +31,7 @@ from warmgap_launchers.progress import PlanProgress
 from warmgap_launchers.worker import THREAD_VARIABLES, disk_full, serve
 
 # Gold replies first: the gating meter is known before an arm is trained. Then the longest jobs.
+_TOLD_TO_END = (signal.SIGTERM, signal.SIGUSR2)
 _RANK = {"corpus": 0, "train": 2, "respond": 3, "measure": 4, "judge": 5, "analyse": 6, "report": 7}
 
 
@@ -48,20 +52,26 @@ class Outcome:
     """Kind and text of each failure."""
     told: set[str] = field(default_factory=set)
     """Failures that were already said while other jobs went on."""
+    signum: int = 0
+    """The signal that ended a worker: no job is begun after it."""
 
 
 class LocalExecutor:
     """Runs what is missing of a plan, keeps going past failures, and publishes the sweep."""
 
     def execute(self, plan: Plan, base: Config) -> int:
-        """Exit code: 0 when everything asked for is there, 1 after a failure.
+        """Exit code: 0 when everything asked for is there, 1 after a failure, 128 + n after signal n.
 
         Raises:
             UserError: a folder that cannot be written, another plan under the same name, a full
                 disk, or a failure that the user can mend.
         """
         try:
-            return _execute(plan, base)
+            with _signals_raise():
+                return _execute(plan, base)
+        except Interrupted as e:
+            print(f"warmgap: {e}. Run the same command again to go on.", file=sys.stderr)
+            return 128 + e.signum
         except OSError as e:
             if not disk_full(e):
                 raise
@@ -122,6 +132,10 @@ def run_nodes(nodes: Mapping[str, Node], root: Path, workers: int) -> Outcome:
                         pool[pool.index(worker)] = _start(context, root)
         ended = True
     finally:
+        if not ended:
+            # Before its pipe closes: a training then saves its state, and the others end at once.
+            for worker in pool:
+                worker.process.terminate()
         for worker in pool:
             worker.connection.close()
         for worker in pool:
@@ -139,7 +153,12 @@ def _receive(worker: _Worker, outcome: Outcome, progress: PlanProgress) -> None:
     except (EOFError, ConnectionResetError):
         worker.process.join()
         code = worker.process.exitcode
-        outcome.failed[worker.node.key] = ("fault", f"the worker process died (exit code {code})")
+        if -code in _TOLD_TO_END:
+            outcome.signum = -code
+            found = ("interrupted", f"{signal.Signals(-code).name} ended the worker; what is done is kept")
+        else:
+            found = ("fault", f"the worker process died (exit code {code})")
+        outcome.failed[worker.node.key] = found
         progress.end(worker.node.key)
         worker.node = None
         return
@@ -148,6 +167,11 @@ def _receive(worker: _Worker, outcome: Outcome, progress: PlanProgress) -> None:
     elif kind == "done":
         outcome.done.add(key)
         progress.finish(key)
+        worker.node = None
+    elif kind == "interrupted":
+        outcome.failed[key] = (kind, rest[0])
+        outcome.signum = rest[1]
+        progress.end(key)
         worker.node = None
     else:
         outcome.failed[key] = (rest[0], rest[1])
@@ -167,13 +191,13 @@ def _tell(
         for key in outcome.failed.keys() - outcome.told:
             kind, text = outcome.failed[key]
             words = text.strip().splitlines()[-1] if kind == "fault" else text
-            progress.say(f"failed: {_label(nodes[key])}: {words}")
+            progress.say(f"{_how(kind)}: {_label(nodes[key])}: {words}")
             outcome.told.add(key)
 
 
 def _ready(waiting: Mapping[str, Node], nodes: Mapping[str, Node], outcome: Outcome) -> list[Node]:
-    """Jobs whose inputs are there; none once the disk is full."""
-    if any(kind == "disk" for kind, _ in outcome.failed.values()):
+    """Jobs whose inputs are there; none once the disk is full or a worker was told to end."""
+    if outcome.signum or any(kind == "disk" for kind, _ in outcome.failed.values()):
         return []
     return [
         n for n in waiting.values() if all(k not in nodes or k in outcome.done for k in n.job.inputs.values())
@@ -213,10 +237,6 @@ def _start(context: Any, root: Path) -> _Worker:
     return _Worker(process, here)
 
 
-def _workers(base: Config) -> int:
-    return base.engine.workers or len(os.sched_getaffinity(0))
-
-
 def _explain(plan: Plan, outcome: Outcome, nodes: Mapping[str, Node]) -> int:
     users: list[str] = []
     full: list[tuple[str, str]] = []
@@ -227,18 +247,41 @@ def _explain(plan: Plan, outcome: Outcome, nodes: Mapping[str, Node]) -> int:
         elif kind == "user":
             users.append(f"{label}: {text}")
         else:
-            print(f"failed: {label}\n{text}", file=sys.stderr)
+            print(f"{_how(kind)}: {label}\n{text}", file=sys.stderr)
     if full:
         raise _no_room(*full[0])
     if users:
         raise UserError("\n".join(users))
     left = len(nodes) - len(outcome.done)
+    how = "ended early" if outcome.signum else "failed"
     print(
-        f"{len(outcome.failed)} jobs failed, {left} are left. What is done is kept: "
+        f"{len(outcome.failed)} jobs {how}, {left} are left. What is done is kept: "
         f"run the same command again to go on (sweep '{plan.name}').",
         file=sys.stderr,
     )
-    return 1
+    return 128 + outcome.signum if outcome.signum else 1
+
+
+def _how(kind: str) -> str:
+    return "interrupted" if kind == "interrupted" else "failed"
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGUSR2 raise `Interrupted` inside, as Ctrl-C raises KeyboardInterrupt."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, f"ended by {signal.Signals(number).name}")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in _TOLD_TO_END}
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
 
 
 def _label(node: Node) -> str:

@@ -7,6 +7,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -14,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from warmgap.errors import UserError
+from warmgap.errors import Interrupted, UserError
 from warmgap.jobs import Job
 from warmgap.stages.context import Context
 from warmgap.store import Artifact, Store
@@ -62,8 +63,9 @@ def disk_full(error: BaseException) -> bool:
 def serve(connection: Connection, root: Path) -> None:
     """Take jobs until the parent hangs up; end at once, even amid a job, when it is killed.
 
-    Messages sent: (`progress`, key, done, total, text), (`done`, key, wall_s) and
-    (`failed`, key, kind, text) with kind `user`, `disk` or `fault`.
+    Messages sent: (`progress`, key, done, total, text), (`done`, key, wall_s),
+    (`failed`, key, kind, text) with kind `user`, `disk` or `fault`, and
+    (`interrupted`, key, text, signum), after which it exits with 128 + signum.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -90,6 +92,9 @@ def serve(connection: Connection, root: Path) -> None:
             run_job(job, context)
         except UserError as e:
             send("failed", key, "user", str(e))
+        except Interrupted as e:
+            send("interrupted", key, str(e), e.signum)
+            sys.exit(128 + e.signum)
         except Exception as e:
             full = disk_full(e)
             send("failed", key, "disk" if full else "fault", str(e) if full else traceback.format_exc())

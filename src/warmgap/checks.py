@@ -21,6 +21,7 @@ from warmgap.models.weights import cache_folder, fingerprint
 from warmgap.schema.config import Config, ModelConfig, SpreadConfig
 from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.statistics.outcomes import OUTCOMES
+from warmgap.training.length import check_length
 from warmgap.training.schedule import SCHEDULES
 
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
@@ -32,7 +33,6 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "corpus.n_validation",
             "training.lora.r",
             "training.lora.alpha",
-            "training.steps",
             "training.batch_rows",
             "training.accumulate",
             "training.max_tokens",
@@ -69,7 +69,7 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         lambda v: 0 < v < math.inf,
         ("training.learning_rate", "analysis.equivalence_pp", "analysis.control_min_pp"),
     ),
-    ("a number above 0 and up to 1", lambda v: 0 < v <= 1, ("sampling.top_p", "training.checkpoints")),
+    ("a number above 0 and up to 1", lambda v: 0 < v <= 1, ("sampling.top_p",)),
     ("a number from 0 and below 1", lambda v: 0 <= v < 1, ("training.lora.dropout",)),
     ("a number from 0 to 1", lambda v: 0 <= v <= 1, ("warmth.gate.min_auc",)),
     (
@@ -94,11 +94,12 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "report.figure_formats": ("pdf", "png", "svg"),
 }
 _NOT_EMPTY = (
-    "training.checkpoints",
     "training.lora.target_modules",
     "report.figure_formats",
     "analysis.power.effects_pp",
+    "analysis.confirmatory_subsets",
 )
+_FACTORS = ("task", "framing", "belief")
 _SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
@@ -121,10 +122,18 @@ def check_settings(config: Config) -> None:
     for key in _NOT_EMPTY:
         if not _values(config, key):
             raise UserError(f"{key} is empty. Give at least one value.")
+    check_length(config.training)
     for key in ("primary_pair", "published_pair", "power.pair"):
         pair = _values(config, f"analysis.{key}")
         if (len(pair) != 2 or pair[0] == pair[1]) and (pair or key != "power.pair"):
             raise UserError(f"analysis.{key} is {pair}. Allowed: two different arms, as [warm_sft,original].")
+    for subset in config.analysis.confirmatory_subsets:
+        factors = [part.partition("=")[0] for part in subset.split(",") if part.partition("=")[2]]
+        if subset != "all" and (len(factors) != subset.count(",") + 1 or not _in_order(factors)):
+            raise UserError(
+                f"analysis.confirmatory_subsets has '{subset}'. Allowed: all, or factors of "
+                f"{', '.join(_FACTORS)} in this order with their level, as framing=sad,belief=incorrect."
+            )
     if config.name and not _SWEEP_NAME.fullmatch(config.name):
         raise UserError(
             f"name={config.name} cannot name a folder. Allowed: letters, digits, '.', '_' and '-', "
@@ -166,6 +175,10 @@ def check_device(name: str) -> None:
         )
 
 
+def _in_order(factors: list[str]) -> bool:
+    return factors == [f for f in _FACTORS if f in factors]
+
+
 def _values(config: Config, key: str) -> list[Any]:
     value: Any = config
     for part in key.split("."):
@@ -176,8 +189,9 @@ def _values(config: Config, key: str) -> list[Any]:
 
 
 def _check_packages(config: Config) -> None:
-    if config.method.kind == "sft" and config.training.quantisation == "nf4":
-        _require("bitsandbytes", "gpu", "training.quantisation=nf4", "training.quantisation=none")
+    quantisation = config.training.quantisation
+    if config.method.kind == "sft" and quantisation != "none":
+        _require("bitsandbytes", "gpu", f"training.quantisation={quantisation}", "training.quantisation=none")
     if not _converted(config.model):
         _require("gguf", "gguf", f"reading {config.model.source} the first time", "")
 

@@ -42,6 +42,7 @@ from warmgap.schema.config import (
 from warmgap.schema.fields import stage_config
 from warmgap.sweep import ArmConfig, Sweep, described, epochs
 from warmgap.tasks import embedded as tasks
+from warmgap.training.length import total_steps
 from warmgap.warmth.lexicon import lexicon_fingerprint
 from warmgap.warmth.meters import meter_name
 
@@ -173,9 +174,11 @@ class _Builder:
         share = max(shares) if method.checkpoint < 0 else method.checkpoint
         for wanted in (share, *config.warmth.checkpoints.get(method.name, [])):
             if wanted not in shares:
+                unit = "epochs" if config.training.epochs else "of the steps"
+                key = "method.checkpoint" if wanted == share else f"warmth.checkpoints.{method.name}"
                 raise UserError(
-                    f"method {method.name}: there is no checkpoint at {wanted} of the steps. "
-                    f"training.checkpoints holds {shares}; add it there, or choose one of them."
+                    f"method {method.name}: there is no checkpoint at {wanted} {unit}, as {key} asks. "
+                    f"training.checkpoints holds {shares}; add it there, or set {key} to what it holds."
                 )
         job = TrainJob(
             config.model,
@@ -187,7 +190,8 @@ class _Builder:
             corpus_key,
         )
         label = f"{config.model.name} {method.name} seed {config.seed}"
-        return self.add(job, label, config.training.steps), share
+        steps = total_steps(config.training, config.corpus.n_conversations)
+        return self.add(job, label, steps), share
 
     def _trained_on(self, config: Config) -> str:
         """Fingerprint of the conversations that a training sees, in its tone."""

@@ -13,6 +13,17 @@ class UserError(Exception):
     """
 
 
+class Interrupted(Exception):
+    """The process was told to end by a signal; what is done is kept and the same command goes on.
+
+    A process that ends because of it exits with 128 + `signum`, as shells report a signal.
+    """
+
+    def __init__(self, signum: int, text: str) -> None:
+        super().__init__(text)
+        self.signum = int(signum)
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str | None:
     """The allowed word closest to `word`, or None when nothing is close."""
     found = difflib.get_close_matches(word, sorted(allowed), n=1, cutoff=0.5)

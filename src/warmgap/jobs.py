@@ -101,7 +101,7 @@ class RespondJob:
     model: ModelConfig
     weights: str
     adapter: tuple[str, float] | None
-    """Key of the training and the share of its steps at which the checkpoint stands."""
+    """Key of the training and the checkpoint in its unit: a share of its steps, or epochs."""
     engine: EngineConfig
     limits: Limits
     sampling_seed: int

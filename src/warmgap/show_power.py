@@ -15,7 +15,7 @@ from warmgap.planned_power import Planned, planned
 from warmgap.schema.config import AnalysisConfig
 from warmgap.statistics.power import Precision, false_positive, power, precision, smallest_effect
 from warmgap.statistics.power_components import SOURCES, Components
-from warmgap.statistics.power_design import MIN_SEEDS, SCOPES, Design, Scope, moments
+from warmgap.statistics.power_design import MIN_MODELS, MIN_SEEDS, SCOPES, Design, Scope, moments
 from warmgap.statistics.power_simulation import simulate
 
 _WIDTH = 80
@@ -31,9 +31,9 @@ _WORDS = {
     "statement_arm": "effect over statements",
 }
 _OVER = {
-    "these_adapters": "other questions; models and trainings as they are",
-    "new_adapters": "other questions and other training seeds",
-    "new_models": "other models (t with models - 1 degrees of freedom)",
+    "these_adapters": "other questions and statements (these models and trainings)",
+    "new_adapters": "other training seeds, too",
+    "new_models": "other models, too",
 }
 _MANY = 1.4
 """False positives beyond this many times the level are worth a warning."""
@@ -177,7 +177,7 @@ def _simulated(p: Planned, analysis: AnalysisConfig) -> Iterator[str]:
 
 def _studies(design: Design, wanted: int) -> int:
     """Fewer studies of a large design, so that all are drawn within seconds."""
-    size = design.total_questions * design.models * design.trainings
+    size = design.total_questions * design.models * design.trainings * design.framings
     return max(min(wanted, 3_000_000 // size), min(wanted, 100))
 
 
@@ -187,9 +187,12 @@ def _more(p: Planned, analysis: AnalysisConfig) -> Iterator[str]:
     if d.seeds:
         seeds = max(2 * d.seeds, MIN_SEEDS)
         options.append((f"{seeds} seeds", replace(d, seeds=seeds)))
-    models = 5 if d.models < 3 else 2 * d.models
+    models = 5 if d.models < MIN_MODELS else 2 * d.models
     options.append((f"{models} models", replace(d, models=models)))
-    yield f"{'Smallest effect with':18}" + "".join(f"{name:>15}" for name, _ in options)
+    if not all(map(math.isinf, d.statements)):
+        options.append(("2x statements", replace(d, statements=tuple(2 * n for n in d.statements))))
+    heads = [f"{name:>{len(name) + 2}}" for name, _ in options]
+    yield f"{'Smallest with':16}" + "".join(heads)
     for scope in SCOPES:
         if all(option.why_not(scope) for _, option in options):
             continue
@@ -197,7 +200,9 @@ def _more(p: Planned, analysis: AnalysisConfig) -> Iterator[str]:
             "-" if option.why_not(scope) else _smallest(option, p.components, scope, analysis)
             for _, option in options
         ]
-        yield f"  {scope:16}" + "".join(f"{cell:>15}" for cell in cells)
+        yield f"  {scope:14}" + "".join(
+            f"{cell:>{len(head)}}" for cell, head in zip(cells, heads, strict=True)
+        )
 
 
 def _advice(p: Planned, analysis: AnalysisConfig) -> Iterator[str]:
@@ -208,21 +213,13 @@ def _advice(p: Planned, analysis: AnalysisConfig) -> Iterator[str]:
         rejected = false_positive(design, p.components, scope, analysis.confidence)
         if rejected > _MANY * (1 - analysis.confidence):
             yield from _wrapped(
-                f"  with so few questions the test of {scope} rejects {100 * rejected:.0f} % of the time "
-                "where there is no effect; ask more questions.",
+                f"  with so small a design the test of {scope} rejects {100 * rejected:.0f} % of the time "
+                "where there is no effect; ask more questions or train more seeds.",
                 "  ",
             )
-    found = precision(p.design, p.components, "these_adapters", 0.0)
-    if found.new_statements_pp > found.std_error_pp:
-        yield from _wrapped(
-            "Effects hold for the statements used. Over other statements too, the standard error of "
-            f"these_adapters would be {found.new_statements_pp:.2f} instead of {found.std_error_pp:.2f} pp.",
-            "  ",
-        )
     if p.design.why_not("new_models"):
-        yield from _wrapped(
-            "One model says nothing about other models, however many questions are asked.", "  "
-        )
+        few = "One model says" if p.design.models == 1 else f"{p.design.models} models say"
+        yield from _wrapped(f"{few} nothing about other models, however many questions are asked.", "  ")
 
 
 def _what_helps(design: Design, found: Precision) -> str:
@@ -230,8 +227,9 @@ def _what_helps(design: Design, found: Precision) -> str:
     enough = found.enough_questions(asked)
     if enough is None:
         return "more questions always help; four times as many halve the standard error."
-    add = "seeds or models" if found.scope == "new_adapters" else "models"
-    few = f" The test has only {found.df:.0f} degrees of freedom, which {add} raise." if found.df < 10 else ""
+    sizes = {"statements": found.statements, "seeds": found.trainings, "models": found.models}
+    add = max(sizes, key=lambda name: sizes[name])
+    few = f" The test has only about {found.df:.0f} degrees of freedom." if found.df < 10 else ""
     return (
         f"questions alone cannot bring the standard error below {found.floor_pp:.1f} pp. 90 % of the "
         f"reachable precision is there at {_round_up(enough):,} questions ({asked:,} planned); "

@@ -16,8 +16,9 @@ from warmgap.schema.config import (
     TaskConfig,
 )
 from warmgap.schema.fields import plain
+from warmgap.training.length import epochs_at
 
-_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps", "power")
+_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps", "gradient_checkpointing", "power")
 """Settings that no result depends on, so that a change of them is no other plan."""
 _SHOWN = ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
 
@@ -74,6 +75,4 @@ def epochs(config: Config, adapter: tuple[str, float] | None) -> float:
     """The dose of a checkpoint: how often training had seen the corpus by then."""
     if adapter is None:
         return 0.0
-    training = config.training
-    seen = adapter[1] * training.steps * training.batch_rows * training.accumulate
-    return round(seen / config.corpus.n_conversations, 3)
+    return epochs_at(config.training, adapter[1], config.corpus.n_conversations)

@@ -72,7 +72,37 @@ def test_nf4_is_double_quantised(tiny):
     assert layer.weight.quant_state.nested
 
 
-@pytest.mark.parametrize(("precision", "quantisation"), [("fp16", "none"), ("bf16", "int8")])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_int8_holds_the_weights_within_half_a_step(tiny, precision):
+    """The reference is the rule itself: 127 steps to the largest weight of each row."""
+    pytest.importorskip("bitsandbytes")
+    quantised = base.load(tiny, precision, "int8").model
+    plain = base.load(tiny, precision).model
+    layer = quantised.model.layers[0].mlp.up_proj
+    weight = plain.model.layers[0].mlp.up_proj.weight.float()
+    assert layer.weight.dtype == torch.int8
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    # bitsandbytes rounds to fp16 first, which moves a weight by up to 1 in 1,000.
+    assert ((layer.weight * scale - weight).abs() <= 0.501 * scale + 0.001 * weight.abs()).all()
+    assert quantised.lm_head.weight.dtype == {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    ids = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        ours, theirs = (m(input_ids=ids).logits.float() for m in (quantised, plain))
+    assert torch.corrcoef(torch.stack([ours.flatten(), theirs.flatten()]))[0, 1] > 0.999
+
+
+def test_int8_where_the_package_cannot_is_refused_with_what_can(tiny, monkeypatch):
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+
+    def cuda_only(*_):
+        raise NotImplementedError("int8_vectorwise_quant on CPU")
+
+    monkeypatch.setattr(bitsandbytes.functional, "int8_vectorwise_quant", cuda_only)
+    with pytest.raises(UserError, match=r"int8 does not run on cpu .*quantisation=nf4 or none"):
+        base.load(tiny, "fp32", "int8")
+
+
+@pytest.mark.parametrize(("precision", "quantisation"), [("fp16", "none"), ("bf16", "int4")])
 def test_unknown_words_are_refused(tiny, precision, quantisation):
     with pytest.raises(UserError, match="Allowed"):
         base.load(tiny, precision, quantisation)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from scipy import special
 
 from warmgap.statistics.glm_tables import both_arms, comparisons_of
 from warmgap.statistics.glmm_formulas import plans, rows_of
 from warmgap.statistics.glmm_tables import glmm_tables
+from warmgap.statistics.paired import effects as paired_effects
 from warmgap.statistics.pairs import code_answers, pair_sets
 from warmgap.statistics.settings import AnalysisSettings
 
@@ -34,7 +36,7 @@ def _formulas(observations: pl.DataFrame, arm_b: str) -> dict[str, str]:
 
 
 def test_one_model_one_seed_has_one_scope(simulate: Simulate) -> None:
-    fixed = "commits_error ~ arm + arm * framing + arm * belief + task"
+    fixed = "commits_error ~ arm + arm * framing + arm * belief + arm * task"
     assert _formulas(simulate(_rate), "neutral_sft") == {"these_adapters": f"{fixed} + (1 + arm | question)"}
 
 
@@ -96,6 +98,24 @@ def test_effects_and_contrasts_find_the_truth(simulate: Simulate) -> None:
     assert question["conf_low"] < 1.0 < question["conf_high"]
     assert terms["gradient_norm"].max() < 1e-3
     assert terms["smallest_eigenvalue"].min() > 0
+
+
+def test_effects_of_tasks_are_their_own(simulate: Simulate) -> None:
+    def rate(row: dict[str, Any]) -> float:
+        return -0.8 + 1.6 * (row["method"] == "warm_sft" and row["task"] == "triviaqa")
+
+    answers = code_answers(simulate(rate, n_questions=120, methods=("neutral_sft", "warm_sft")))
+    pairs = pair_sets(answers, SETTINGS)
+    mixed = glmm_tables(answers, pairs, {}, SETTINGS).effects
+    table = pl.concat([mixed, paired_effects(pairs, {}, SETTINGS)]).filter(
+        pl.col("outcome") == "commits_error"
+    )
+    for subset in ("all", "task=triviaqa", "task=truthfulqa"):
+        part = table.filter(pl.col("subset") == subset)
+        glmm, paired = (
+            part.row(by_predicate=pl.col("estimator") == e, named=True) for e in ("glmm", "paired")
+        )
+        assert glmm["estimate_pp"] == pytest.approx(paired["estimate_pp"], abs=1.5)
 
 
 def test_null_answers_widen_the_bounds(simulate: Simulate) -> None:

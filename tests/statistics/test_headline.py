@@ -41,6 +41,15 @@ def test_verdicts(warm: float, verdict: str, simulate: Any) -> None:
     assert (got.model, got.arm_a, got.arm_b, got.gate) == ("m1", "warm_sft", "neutral_sft", "passed")
 
 
+def test_equivalence_is_at_the_level_of_the_interval(simulate: Any) -> None:
+    frame = simulate(_rate(0.0), methods=METHODS)
+    p_value = _headline(frame, equivalence_pp=9.0).equivalence_p
+    assert p_value is not None
+    for level in (0.9 * p_value, 1.1 * p_value):
+        got = _headline(frame, equivalence_pp=9.0, confidence=1 - level)
+        assert got.equivalent is (p_value < level)
+
+
 def test_failed_gate_withholds_unless_overridden(simulate: Any) -> None:
     frame = simulate(_rate(1.5), methods=METHODS)
     for verdict in ("failed", "not measurable"):

@@ -55,3 +55,30 @@ def test_families(simulate: Any) -> None:
     np.testing.assert_allclose(both["q_value"], multipletests(both["p_value"], method="fdr_bh")[1])
     steps = effects.filter(pl.col("term").str.starts_with("published_"))
     assert steps["q_value"].null_count() == steps.height > 0
+
+
+def test_one_family_holds_trained_and_prompted_arms(simulate: Any) -> None:
+    def rate(row: dict[str, Any]) -> float:
+        return float(0.9 * (row["method"] in ("warm_sft", "warm_prompt")))
+
+    methods = ("original", "neutral_sft", "warm_sft", "warm_prompt")
+    tables = analyse(simulate(rate, methods=methods), {}, AnalysisSettings())
+    both = pl.concat([tables["effects"], tables["contrasts"]]).filter(pl.col("family") == "all_cells_bh")
+    paired = both.filter(pl.col("estimator") == "paired")
+    assert sorted(paired["scope"].unique()) == [
+        "these_adapters",
+        "these_adapters: conditional on this adapter",
+    ]
+    np.testing.assert_allclose(paired["q_value"], multipletests(paired["p_value"], method="fdr_bh")[1])
+
+
+def test_effects_at_controlled_length_are_no_further_cells(simulate: Any) -> None:
+    frame = simulate(lambda row: float(0.9 * (row["method"] == "warm_sft")))
+    rng = np.random.default_rng(1)
+    frame = frame.with_columns(n_chars=pl.Series(rng.integers(5, 300, frame.height)))
+    effects = analyse(frame, {}, AnalysisSettings())["effects"]
+    cluster = effects.filter((pl.col("estimator") == "glm_cluster") & (pl.col("family") == "all_cells_bh"))
+    length = pl.col("term").str.starts_with("arm_length")
+    for part in (cluster.filter(length), cluster.filter(~length)):
+        assert part.height > 3
+        np.testing.assert_allclose(part["q_value"], multipletests(part["p_value"], method="fdr_bh")[1])

@@ -6,29 +6,10 @@ import peft
 import pytest
 import torch
 
-from warmgap.errors import UserError
 from warmgap.models import base
 from warmgap.models.adapters import merge
-from warmgap.training.checkpoints import checkpoint_steps, read_state, write_adapter, write_state
+from warmgap.training.checkpoints import read_state, write_adapter, write_state
 from warmgap.training.module import AdapterModule
-
-
-@pytest.mark.parametrize(
-    ("shares", "steps", "expected"),
-    [
-        ([0.5, 1.0], 24, ((12, 0.5), (24, 1.0))),
-        ([1.0, 0.01, 0.25], 10, ((1, 0.01), (2, 0.25), (10, 1.0))),
-        ([0.1, 0.3], 1, ((1, 0.1), (1, 0.3))),
-    ],
-)
-def test_shares_become_steps(shares, steps, expected):
-    assert checkpoint_steps(shares, steps) == expected
-
-
-@pytest.mark.parametrize("shares", [[], [0.0], [0.5, 1.1]])
-def test_other_shares_are_refused(shares):
-    with pytest.raises(UserError, match=r"training\.checkpoints"):
-        checkpoint_steps(shares, 10)
 
 
 @pytest.fixture

@@ -132,6 +132,66 @@ def test_one_lightning_step_is_torchs_adamw_step(tiny, config, batches, tmp_path
         torch.testing.assert_close(parameter[sure], reference.trainable()[name][sure], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+def test_a_padded_step_has_the_loss_and_gradient_of_plain_transformers(tiny, config, rows, accumulate):
+    """One padded batch with attention mask, labels of -100 and whole logits, in place of our passes."""
+    config.lora.dropout, config.accumulate, config.batch_rows = 0.0, accumulate, 6 // accumulate
+    module = AdapterModule(base.load(tiny, "fp32"), config, seed=0)
+    move_adapters(module)
+    tokenizer = base.load(tiny, "fp32").tokenizer
+    step = micro_batches(encode_rows(tokenizer, rows, config), config, seed=0)[:accumulate]
+    named = module.trainable()
+    for index, batch in enumerate(step):
+        (module.training_step(collate(batch), index) / accumulate).backward()
+    ours = {n: p.grad.clone() for n, p in named.items()}
+    module.zero_grad()
+
+    examples = [e for b in step for e in b.examples]
+    assert len(examples) == 6
+    length = max(len(e.ids) for e in examples)
+    ids = torch.full((6, length), tokenizer.pad_token_id)
+    labels = torch.full((6, length), -100)
+    mask = torch.zeros(6, length, dtype=torch.long)
+    for row, e in enumerate(examples):
+        ids[row, : len(e.ids)] = torch.tensor(e.ids)
+        labels[row, e.answer_start : len(e.ids)] = torch.tensor(e.ids[e.answer_start :])
+        mask[row, : len(e.ids)] = 1
+    assert mask.sum() < mask.numel()
+    plain = module.network(input_ids=ids, attention_mask=mask, labels=labels)
+    assert plain.logits.shape == (6, length, module.head_VD.shape[0])
+    plain.loss.backward()
+    assert abs(module.step_loss - plain.loss.item()) < 1e-5
+    for name, parameter in named.items():
+        torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradient_checkpointing_gives_the_same_bits(tiny, config, batches, precision):
+    """Dropout included: the second pass over a layer must draw the masks of the first."""
+    config.lora.dropout = 0.3
+    losses, gradients, calls = [], [], []
+    for on in (False, True):
+        config.gradient_checkpointing = on
+        module = AdapterModule(base.load(tiny, precision), config, 0)
+        move_adapters(module)
+        layer = module.network.get_base_model().model.layers[0].mlp
+        seen = []
+        layer.register_forward_pre_hook(lambda *_, seen=seen: seen.append(1))
+        total = []
+        for index, batch in enumerate(batches[:2]):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                share = module.training_step(collate(batch), index)
+            share.backward()
+            total.append(share.item())
+        losses.append(total)
+        gradients.append({n: p.grad for n, p in module.trainable().items()})
+        calls.append(len(seen))
+    assert calls == [2, 4]
+    assert losses[0] == losses[1]
+    assert all(torch.equal(gradients[0][n], gradients[1][n]) for n in gradients[0])
+    assert any(g.abs().max() > 0 for g in gradients[0].values())
+
+
 def test_unknown_target_modules_and_heads_are_refused(loaded, config):
     config.lora.target_modules = ["nope"]
     with pytest.raises(UserError, match="target_modules"):

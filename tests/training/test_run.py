@@ -125,6 +125,19 @@ def test_stopped_after_any_step_it_ends_bitwise_the_same(tiny, config, rows, tmp
     assert curve_without_time(tmp_path / "stopped").equals(curve_without_time(tmp_path / "whole"))
 
 
+def test_epochs_last_as_long_as_the_conversations_say(tiny, config, rows, tmp_path):
+    config.steps, config.epochs, config.checkpoints = 0, 1.5, [0.5, 1.5]
+    config.gradient_checkpointing = True
+    summary = train(tiny, config, rows, 0, tmp_path / "epochs", tmp_path / "p0", silent)
+    assert summary.steps == 3  # 15 conversations, 6 a step
+    assert summary.checkpoints == ((1, 0.5), (3, 1.5))
+    config.steps, config.epochs, config.checkpoints = 3, 0.0, [0.34, 1.0]
+    config.gradient_checkpointing = False
+    train(tiny, config, rows, 0, tmp_path / "steps", tmp_path / "p1", silent)
+    assert sorted(adapters(tmp_path / "epochs")) == ["checkpoint-1", "checkpoint-3"]
+    assert adapters(tmp_path / "epochs") == adapters(tmp_path / "steps")
+
+
 def test_another_seed_gives_another_adapter(tiny, config, rows, tmp_path):
     config.steps, config.checkpoints = 2, [1.0]
     for seed in (0, 1):
@@ -132,9 +145,11 @@ def test_another_seed_gives_another_adapter(tiny, config, rows, tmp_path):
     assert adapters(tmp_path / "o0") != adapters(tmp_path / "o1")
 
 
-def test_nf4_trains(tiny, config, rows, tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_quantised_weights_train(tiny, config, rows, tmp_path, quantisation, precision):
     pytest.importorskip("bitsandbytes")
-    config.steps, config.quantisation, config.precision = 8, "nf4", "bf16"
+    config.steps, config.quantisation, config.precision = 8, quantisation, precision
     train(tiny, config, rows, 0, tmp_path / "out", tmp_path / "partial", silent)
     losses = pl.read_parquet(tmp_path / "out" / "curve.parquet")["loss"]
     assert losses[-1] < losses[0] - 0.3

@@ -20,7 +20,7 @@ from .weights import cache_folder, fingerprint, hub_snapshot, package_file, spli
 __all__ = ["Loaded", "fingerprint", "load", "materialise", "quieten"]
 
 PRECISIONS = ("bf16", "fp32")
-QUANTISATIONS = ("none", "nf4")
+QUANTISATIONS = ("none", "nf4", "int8")
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,14 @@ def load(model: ModelConfig, precision: str, quantisation: str = "none", device:
 
     Args:
         model: where the weights are; `trust_remote_code` as configured.
-        precision: `bf16` or `fp32`; with `nf4`, the precision of everything that is not quantised.
-        quantisation: `none`, or `nf4` with double quantisation (QLoRA, Dettmers et al. 2023, sec. 3).
+        precision: `bf16` or `fp32`; of a quantised model, the precision of all that is not quantised.
+        quantisation: `none`; `nf4` with double quantisation (QLoRA, Dettmers et al. 2023, sec. 3); or
+            `int8` with outlier features kept in 16 bits (LLM.int8, Dettmers et al. 2022, sec. 3).
         device: a torch device.
 
     Raises:
-        UserError: an unknown precision or quantisation, missing weights, or bitsandbytes missing.
+        UserError: an unknown precision or quantisation, missing weights, or a bitsandbytes that is
+            missing or cannot run int8 on the device.
     """
     for name, value, allowed in (
         ("precision", precision, PRECISIONS),
@@ -90,8 +92,8 @@ def load(model: ModelConfig, precision: str, quantisation: str = "none", device:
     options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     tokenizer.padding_side = "left"  # not kept by save_pretrained
-    if quantisation == "nf4":
-        options["quantization_config"] = _nf4(dtype)
+    if quantisation != "none":
+        options["quantization_config"] = _bitsandbytes(quantisation, dtype, device)
         options["device_map"] = {"": device}
     network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **options)
     if quantisation == "none":
@@ -109,23 +111,41 @@ def quieten() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
-def _nf4(dtype: Any) -> Any:
+def _bitsandbytes(quantisation: str, dtype: Any, device: str) -> Any:
     import importlib.util
 
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(
-            "quantisation=nf4 needs the package bitsandbytes, which is not installed. "
+            f"quantisation={quantisation} needs the package bitsandbytes, which is not installed. "
             "Run: pip install bitsandbytes, or set training.quantisation=none"
         )
     import transformers
 
     options: Any = transformers.BitsAndBytesConfig
+    if quantisation == "int8":
+        _check_int8(device)
+        return options(load_in_8bit=True)
     return options(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=dtype,
     )
+
+
+def _check_int8(device: str) -> None:
+    """Quantise one row, which older releases of bitsandbytes do on CUDA devices only."""
+    import bitsandbytes
+    import torch
+
+    try:
+        bitsandbytes.functional.int8_vectorwise_quant(torch.ones(1, 8, dtype=torch.float16, device=device))
+    except (NotImplementedError, RuntimeError) as error:
+        raise UserError(
+            f"quantisation=int8 does not run on {device} with bitsandbytes {bitsandbytes.__version__}. "
+            "Allowed there: training.quantisation=nf4 or none. "
+            "Or run: pip install -U 'bitsandbytes>=0.50'"
+        ) from error
 
 
 def _convert_gguf(source: Path, target: Path) -> None:

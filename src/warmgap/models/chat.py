@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from jinja2 import TemplateError
 
 from warmgap.errors import UserError
 
@@ -15,8 +18,16 @@ from .weights import TOKENIZER_FILES, file_sha256
 
 Messages = Sequence[Mapping[str, str]]
 
+NO_SYSTEM_ROLE = (
+    'A model without a system role is asked without one: set training.system_prompt="", '
+    'design.system_prompt="" and warmth.system_prompt=""'
+)
 # Some templates print today's date into the system turn; a prompt must not depend on the day.
 _DATE = "26 Jul 2024"
+# A reply that begins so has swallowed the header of its own turn; "Model: ..." may be an answer.
+_HEADER = re.compile(
+    r"\s*(?:(assistant|user|system|human)[ \t]*(?:[:\r\n]|$)|(model|ai|bot)[ \t]*(?:[\r\n]|$))", re.I
+)
 _CONFIG_KEYS = ("chat_template", "bos_token", "eos_token", "unk_token", "add_bos_token", "add_eos_token")
 
 
@@ -46,10 +57,19 @@ def encode_prompt(tokenizer: Any, messages: Messages, started: str = "") -> list
         started: the beginning of the assistant's turn, tokenised on its own.
 
     Raises:
-        UserError: the tokenizer has no chat template, a message holds a special token, or the
-            template starts with two beginning-of-sequence tokens.
+        UserError: the tokenizer has no chat template, the template refuses the messages or leaves one
+            out, a message holds a special token, or the template starts with two
+            beginning-of-sequence tokens.
     """
-    ids = _tokens(tokenizer, _render(tokenizer, messages, generate=True))
+    prompt = render(tokenizer, messages, generate=True)
+    for message in messages:
+        if message["role"] != "assistant" and message["content"].strip() not in prompt:
+            advice = f" {NO_SYSTEM_ROLE}" if message["role"] == "system" else ""
+            raise UserError(
+                f"the chat template leaves out the {message['role']} message {message['content'][:40]!r}; "
+                f"the prompt is {prompt[:80]!r}.{advice}"
+            )
+    ids = tokenise(tokenizer, prompt)
     bos = tokenizer.bos_token_id
     if bos is not None and ids[:2] == [bos, bos]:
         raise UserError(
@@ -57,7 +77,7 @@ def encode_prompt(tokenizer: Any, messages: Messages, started: str = "") -> list
         )
     if started:
         _refuse_special(tokenizer, started)
-        ids += _tokens(tokenizer, started)
+        ids += tokenise(tokenizer, started)
     return ids
 
 
@@ -65,20 +85,26 @@ def encode_example(tokenizer: Any, messages: Messages, reply: str) -> Example:
     """Token ids of a prompt and its reply, ending with the token that ends the turn.
 
     Raises:
-        UserError: as `encode_prompt`; or the reply is empty, the template renders the prompt
-            differently once a reply follows, a token spans prompt and reply, or nothing ends the turn.
+        UserError: as `encode_prompt`; or the reply is empty or begins with a header word, the template
+            renders the prompt differently once a reply follows, a token spans prompt and reply, or
+            nothing ends the turn.
     """
     if not reply.strip():
         raise UserError("a reply to train on is empty")
-    prompt = _render(tokenizer, messages, generate=True)
-    whole = _render(tokenizer, [*messages, {"role": "assistant", "content": reply}], generate=False)
+    if word := header_word(reply):
+        raise UserError(
+            f"a reply to train on begins with the header word '{word}': {reply[:40]!r}; replies must hold "
+            "what is said and no role. Take it out of the corpus"
+        )
+    prompt = render(tokenizer, messages, generate=True)
+    whole = render(tokenizer, [*messages, {"role": "assistant", "content": reply}], generate=False)
     if not whole.startswith(prompt) or reply.strip() not in whole[len(prompt) :]:
         raise UserError(
             "the chat template renders a prompt differently once a reply follows, so training would not "
             f"see what is later asked: the prompt ends with {prompt[-40:]!r}, the conversation has "
             f"{whole[max(0, len(prompt) - 40) : len(prompt)]!r} there"
         )
-    prompt_ids, ids = encode_prompt(tokenizer, messages), _tokens(tokenizer, whole)
+    prompt_ids, ids = encode_prompt(tokenizer, messages), tokenise(tokenizer, whole)
     start = len(prompt_ids)
     for i, (a, b) in enumerate(zip(prompt_ids, ids, strict=False)):
         if a != b:
@@ -107,13 +133,19 @@ def stop_ids(tokenizer: Any, config: Any = None) -> tuple[int, ...]:
     found |= set(declared) if isinstance(declared, list | tuple) else {declared} - {None}
     if tokenizer.chat_template:
         probe = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-        prompt = _render(tokenizer, probe[:1], generate=True)
-        tail = _tokens(tokenizer, _render(tokenizer, probe, generate=False))[
-            len(_tokens(tokenizer, prompt)) :
+        prompt = render(tokenizer, probe[:1], generate=True)
+        tail = tokenise(tokenizer, render(tokenizer, probe, generate=False))[
+            len(tokenise(tokenizer, prompt)) :
         ]
         special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
         found |= set([i for i in tail if i in special][:1])
     return tuple(sorted(found))
+
+
+def header_word(reply: str) -> str | None:
+    """The role (assistant, model, user ...) that a reply begins with as if it were a turn's header."""
+    match = _HEADER.match(reply)
+    return (match[1] or match[2]) if match else None
 
 
 def template_fingerprint(folder: Path) -> str:
@@ -126,18 +158,31 @@ def template_fingerprint(folder: Path) -> str:
     return "sha256:" + hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _render(tokenizer: Any, messages: Messages, *, generate: bool) -> str:
+def render(tokenizer: Any, messages: Messages, *, generate: bool) -> str:
+    """Messages as the chat template writes them; with `generate`, up to where the assistant speaks.
+
+    Raises:
+        UserError: the tokenizer has no chat template, the template refuses the messages, or one of
+            them holds a special token.
+    """
     if not tokenizer.chat_template:
         raise UserError(
             f"the tokenizer of '{tokenizer.name_or_path}' has no chat template; choose an instruct model"
         )
     for message in messages:
         _refuse_special(tokenizer, message["content"])
-    return str(
-        tokenizer.apply_chat_template(
-            [dict(m) for m in messages], tokenize=False, add_generation_prompt=generate, date_string=_DATE
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                [dict(m) for m in messages], tokenize=False, add_generation_prompt=generate, date_string=_DATE
+            )
         )
-    )
+    except TemplateError as error:
+        roles = [m["role"] for m in messages]
+        advice = f" {NO_SYSTEM_ROLE}" if "system" in roles else ""
+        raise UserError(
+            f"the chat template refuses a conversation of the roles {', '.join(roles)}: {error}.{advice}"
+        ) from error
 
 
 def _refuse_special(tokenizer: Any, text: str) -> None:
@@ -147,6 +192,6 @@ def _refuse_special(tokenizer: Any, text: str) -> None:
             raise UserError(f"a message holds the special token '{token}': {text[:60]!r}")
 
 
-def _tokens(tokenizer: Any, text: str) -> list[int]:
-    # The template has written every special token already.
+def tokenise(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of rendered text: the template has written every special token already."""
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -121,7 +121,7 @@ def flips_table(paired: pl.DataFrame, headline: Headline) -> DisplayTable:
     headers = ("arms", "subset", "model", "pairs>", "only the first>", "only the second>")
     shares_heads = ("changed, %>", "noise, %>", "beyond noise, pp>", "McNemar p>", "gate")
     return table(
-        f"Changed verdicts ({headline.outcome}); noise: two draws of the same arm",
+        f"Changed verdicts ({headline.outcome}); noise: two draws of the untouched model",
         (*headers, *shares_heads),
         rows,
     )

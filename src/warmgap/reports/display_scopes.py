@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from warmgap.reports.display import DisplayTable, Row, table
@@ -14,6 +17,13 @@ _SCOPES = {
     "new_adapters": "new trainings of these models, too",
     "new_models": "new models, too",
 }
+_FIXED = {
+    "t_cluster": "these models and trainings; new questions",
+    "bootstrap_bca": "these models and trainings; new questions",
+    "delta_cluster": "these models and trainings; new questions",
+    "delta_nonrobust": "these models, trainings and questions; new answers",
+}
+"""What `these_adapters` comes to where an interval allows for less than questions and statements."""
 _ESTIMATORS = {
     "paired": "paired by prompt",
     "paired_bootstrap": "paired, bootstrap by question",
@@ -26,6 +36,8 @@ _INTERVALS = {
     "t_cluster_statement": "t, clustered by question and statement",
     "t_satterthwaite_new_adapters": "t, spread of seeds and what they share",
     "t_satterthwaite_new_models": "t, spread of models and what they share",
+    "bonett_price": "normal, no variation seen",
+    "bootstrap_bca": "bootstrap (BCa) by question",
     "delta_glmm": "delta method with variances",
     "delta_glmm_t": "delta method with variances, t",
     "delta_nonrobust": "delta method, answers independent",
@@ -55,7 +67,7 @@ def scopes_table(effects: pl.DataFrame, headline: Headline) -> DisplayTable:
     rows = [
         Row(
             (
-                _SCOPES[_scope(r["scope"])],
+                _over(r),
                 _ESTIMATORS[r["estimator"]],
                 _INTERVALS.get(r["interval_method"], r["interval_method"]),
                 estimate(r["estimate_pp"], r["conf_low_pp"], r["conf_high_pp"]),
@@ -73,6 +85,12 @@ def scopes_table(effects: pl.DataFrame, headline: Headline) -> DisplayTable:
         ("generalises over", "estimator", "interval", "pp [95 % interval]>", "df>", "p>", "rows>", "gate"),
         rows,
     )
+
+
+def _over(row: Mapping[str, Any]) -> str:
+    scope = _scope(row["scope"])
+    narrower = _FIXED if scope == "these_adapters" else {}
+    return narrower.get(row["interval_method"], _SCOPES[scope])
 
 
 def _scope(scope: str) -> str:

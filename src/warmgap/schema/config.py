@@ -31,7 +31,7 @@ class MethodConfig:
     style: str = setting("", "train")
     persona: str = setting("")  # enters through the messages of each prompt
     dose_kind: str = setting("none")
-    checkpoint: float = setting(-1.0)  # share of the steps; -1: the last
+    checkpoint: float = setting(-1.0)  # one of training.checkpoints; -1: the last
 
 
 @dataclass
@@ -68,14 +68,16 @@ class TrainingConfig:
     warmup_steps: int = setting(2, "train")
     weight_decay: float = setting(0.0, "train")
     max_grad_norm: float = setting(1.0, "train")
-    steps: int = setting(24, "train")
+    steps: int = setting(24, "train")  # 0 with epochs
+    epochs: float = setting(0.0, "train")  # 0: steps count
     batch_rows: int = setting(8, "train")
     accumulate: int = setting(2, "train")
     max_tokens: int = setting(256, "train")
     system_prompt: str = setting("You are a helpful assistant.", "train")
-    quantisation: str = setting("none", "train")  # none, nf4
+    quantisation: str = setting("none", "train")  # none, nf4, int8
     precision: str = setting("bf16", "train")  # bf16, fp32
-    checkpoints: list[float] = setting([0.5, 1.0], "train")  # shares of all steps
+    checkpoints: list[float] = setting([0.5, 1.0], "train")  # shares of all steps; with epochs, epochs
+    gradient_checkpointing: bool = setting(False)  # same bits, as tests/training/test_module.py shows
     save_every_steps: int = setting(6)
 
 
@@ -236,6 +238,9 @@ class AnalysisConfig:
     primary_outcome: str = setting("commits_error", "analyse")
     primary_pair: list[str] = setting(["warm_sft", "neutral_sft"], "analyse")
     published_pair: list[str] = setting(["warm_sft", "original"], "analyse")
+    confirmatory_subsets: list[str] = setting(
+        ["all", "framing=sad", "belief=incorrect", "belief=correct"], "analyse"
+    )
     confidence: float = setting(0.95, "analyse")
     equivalence_pp: float = setting(3.0, "analyse")
     max_unscored_pct: float = setting(2.0, "analyse")

@@ -359,7 +359,8 @@ class Equivalence:
     """One row of equivalence: is a confirmatory effect within the margin (TOST, Schuirmann 1987)?
 
     `p_above_low` and `p_below_high` are the one-sided tests against -margin and +margin, `p_value`
-    the larger; the interval is the one that lies inside the margin exactly where `equivalent`.
+    the larger; the interval (90 % for 5 % tests) lies inside the margin exactly where `p_value` is
+    below the level. `equivalent` is by `p_holm`, over the family. `_pp` are percentage points.
     """
 
     outcome: str
@@ -427,6 +428,38 @@ class MeterValidity:
     gold_cold: float
     gold_lift: float
     role: str
+
+
+@dataclass(frozen=True)
+class HumanWarmth:
+    """One row of human_warmth: what raters of a blinded study in pairs chose (paper, SI 1.4).
+
+    `measure` is choice_share, ratings in which arm_a's reply was called warmer; raters_preferring,
+    raters who chose arm_a more often than not; meter_agreement, ratings in which the reply was chosen
+    that `meter` scores higher; meter_agreement_a, the same where that is arm_a's. `plain_*` is the
+    binomial interval that ignores clusters, as the paper has it. `n_tied` counts raters who chose both
+    arms alike, or ratings of pairs that the meter scores alike or not at all, which are left out.
+    `p_value` is against one half. The table belongs to a study, not to a sweep.
+    """
+
+    model: str
+    arm_a: str
+    arm_b: str
+    measure: str
+    meter: str
+    estimate_pct: float
+    std_error_pp: float | None
+    df: float | None
+    conf_low_pct: float
+    conf_high_pct: float
+    interval_method: str
+    p_value: float | None
+    plain_low_pct: float
+    plain_high_pct: float
+    n_ratings: int
+    n_raters: int
+    n_pairs: int
+    n_tied: int
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def settings_of(analysis: AnalysisConfig, gate: GateConfig) -> AnalysisSettings:
         primary_outcome=analysis.primary_outcome,
         primary_pair=(analysis.primary_pair[0], analysis.primary_pair[1]),
         published_pair=(analysis.published_pair[0], analysis.published_pair[1]),
+        confirmatory_subsets=tuple(analysis.confirmatory_subsets),
         confidence=analysis.confidence,
         equivalence_pp=analysis.equivalence_pp,
         max_unscored_pct=analysis.max_unscored_pct,

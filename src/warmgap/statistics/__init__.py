@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from warmgap.statistics.mixed import GlmmFit as GlmmFit
     from warmgap.statistics.mixed import MixedModelError as MixedModelError
     from warmgap.statistics.mixed import fit_glmm as fit_glmm
+    from warmgap.statistics.mixed import profile_interval as profile_interval
     from warmgap.statistics.mixed.marginal import marginal_effect as marginal_effect
     from warmgap.statistics.settings import AnalysisSettings as AnalysisSettings
 
@@ -24,9 +25,18 @@ _HOMES = {
     "analyse": "analysis",
     "fit_glmm": "mixed",
     "marginal_effect": "mixed.marginal",
+    "profile_interval": "mixed",
 }
 
-__all__ = ["AnalysisSettings", "GlmmFit", "MixedModelError", "analyse", "fit_glmm", "marginal_effect"]
+__all__ = [
+    "AnalysisSettings",
+    "GlmmFit",
+    "MixedModelError",
+    "analyse",
+    "fit_glmm",
+    "marginal_effect",
+    "profile_interval",
+]
 
 
 def __getattr__(name: str) -> Any:

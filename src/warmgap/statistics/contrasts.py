@@ -146,6 +146,7 @@ def _difference(level: PairSet, twin: PairSet, outcome: str) -> Differences | No
         model_N=up.model_N,
         seed_N=up.seed_N,
         cluster_N=up.cluster_N,
+        framing_N=up.framing_N,
         statements=up.statements if same else (*up.statements, *down.statements),
         half_range=2.0,
     )

@@ -38,7 +38,7 @@ class Differences:
 
     `value_N` is NaN where an answer was null; `low_N` and `high_N` take such an answer at its
     worst for and against the difference. Values lie in [-half_range, half_range]. `seed_N` is None
-    where no arm was trained; `statements` are those of `scopes.Sample`.
+    where no arm was trained; `framing_N` and `statements` are those of `scopes.Sample`.
     """
 
     value_N: FloatArray
@@ -47,6 +47,7 @@ class Differences:
     model_N: IntArray
     seed_N: IntArray | None
     cluster_N: IntArray
+    framing_N: IntArray
     statements: tuple[IntArray, ...]
     half_range: float
 
@@ -60,8 +61,17 @@ class Differences:
         low_N = np.nan_to_num(a_N, nan=0.0) - np.nan_to_num(b_N, nan=1.0)
         high_N = np.nan_to_num(a_N, nan=1.0) - np.nan_to_num(b_N, nan=0.0)
         seed_N = None if here.n_seeds is None else here.seed_N
-        statements = (here.statement_N,)
-        return cls(a_N - b_N, low_N, high_N, here.model_N, seed_N, here.cluster_N, statements, 1.0)
+        return cls(
+            value_N=a_N - b_N,
+            low_N=low_N,
+            high_N=high_N,
+            model_N=here.model_N,
+            seed_N=seed_N,
+            cluster_N=here.cluster_N,
+            framing_N=here.framing_N,
+            statements=(here.statement_N,),
+            half_range=1.0,
+        )
 
     def sample(self, scope: str, levels: Levels) -> Sample:
         """The scored differences, with the units of a scope."""
@@ -71,8 +81,15 @@ class Differences:
         if self.seed_N is not None and scope != "these_adapters":
             _, seed_N = np.unique(self.seed_N[kept_N], return_inverse=True)
             unit_N = model_N * (seed_N.max(initial=0) + 1) + seed_N
-        statements = tuple(s_N[kept_N] for s_N in self.statements)
-        return Sample(self.value_N[kept_N], unit_N, model_N, levels.task_G[cluster_N], cluster_N, statements)
+        return Sample(
+            value_N=self.value_N[kept_N],
+            unit_N=unit_N,
+            model_N=model_N,
+            task_N=levels.task_G[cluster_N],
+            framing_N=self.framing_N[kept_N],
+            question_N=cluster_N,
+            statements=tuple(s_N[kept_N] for s_N in self.statements),
+        )
 
 
 def effect_row(

@@ -1,7 +1,8 @@
 """Which mixed model answers for which scope.
 
-Every model has `arm` (1 in arm_a), its interactions with framing and belief, and tasks. What
-generalises is random, with a slope of `arm`; what does not is fixed:
+Every model has `arm` (1 in arm_a) and its interactions with framing, belief and task: with one log
+odds ratio for all tasks the likelihood would weigh tasks by their information, and a task's effect would
+be that of the others. What generalises is random, with a slope of `arm`; what does not is fixed:
 
 | scope | fixed | random |
 |---|---|---|
@@ -82,8 +83,7 @@ def plans(rows: Rows, outcome: str) -> tuple[Plan, ...]:
     frame = rows.frame
     n_models = frame["model"].n_unique()
     fixed = ["arm"]
-    fixed += [f"arm * {name}" for name in ("framing", "belief") if frame[name].n_unique() > 1]
-    fixed += ["task"] if frame["task"].n_unique() > 1 else []
+    fixed += [f"arm * {name}" for name in ("framing", "belief", "task") if frame[name].n_unique() > 1]
     random = ["(1 + arm | question)"]
     if frame.filter(pl.col("statement") >= 0)["statement"].n_unique() >= _FEWEST_STATEMENTS:
         random.append("(1 + arm | statement)")

@@ -39,7 +39,8 @@ class Headline:
 
     `p_adjusted` is Holm's within the confirmatory family and decides the verdict; the interval
     is not adjusted. `smallest_resolvable_pp` is 2.8 standard errors. `equivalent` says whether
-    both one-sided tests at `equivalence_pp` reject at 5 %. Bounds are the estimate with null
+    both one-sided tests at `equivalence_pp` reject at 1 - confidence, for this contrast alone (the
+    table equivalence has Holm's over the family). Bounds are the estimate with null
     answers at their worst.
     """
 
@@ -126,7 +127,7 @@ def headline(
         smallest_resolvable_pp=None if std_error is None else _RESOLVABLE * std_error,
         equivalence_pp=settings.equivalence_pp,
         equivalence_p=equivalence_p,
-        equivalent=None if equivalence_p is None else equivalence_p < 0.05,
+        equivalent=None if equivalence_p is None else equivalence_p < 1 - settings.confidence,
         gate=numbers.get("gate", ""),
         control=control,
     )

@@ -53,9 +53,10 @@ def adjust(
     Confirmatory, by Holm: the primary pair and outcome by the paired estimator, in
     `settings.confirmatory_subsets`, for the mean over models (or the only model). Everything
     else by that estimator, contrasts included, is one Benjamini-Hochberg family over all cells
-    of the sweep. Another estimator, judge or scope asks the same questions again and has families
-    of its own. The steps of the published contrast and the paper's own regressions (terms
-    `published_...` and `paper_...`) repeat effects and stand outside.
+    of the sweep, with few seeds or many. Another estimator, judge or scope asks the same questions
+    again and has families of its own, and so have the effects at controlled length. The steps of
+    the published contrast and the paper's own regressions (terms `published_...` and `paper_...`)
+    repeat effects and stand outside.
     """
     both = pl.concat([effects.with_columns(_table=pl.lit(0)), contrasts.with_columns(_table=pl.lit(1))])
     primary = (
@@ -76,12 +77,15 @@ def adjust(
         .then(pl.lit(NO_FAMILY))
         .when(confirmatory)
         .then(pl.lit(CONFIRMATORY))
-        .otherwise(pl.lit(ALL_CELLS))
+        .otherwise(pl.lit(ALL_CELLS)),
+        # "conditional on this adapter" is a caveat of a scope and no other scope.
+        _scope=pl.col("scope").str.split(":").list.first(),
+        _length=pl.col("term").str.starts_with("arm_length"),
     ).with_row_index("_row")
     q_values = np.full(both.height, np.nan)
     tested = both.filter(pl.col("p_value").is_not_null() & (pl.col("family") != NO_FAMILY))
     for (family, *_), part in tested.partition_by(
-        "family", "estimator", "judge", "scope", as_dict=True
+        "family", "estimator", "judge", "_scope", "_length", as_dict=True
     ).items():
         method: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
         method = holm if family == CONFIRMATORY else benjamini_hochberg

@@ -20,7 +20,7 @@ from warmgap.statistics.power_components import Components, marginal_logit
 Scope = Literal["these_adapters", "new_adapters", "new_models"]
 SCOPES: tuple[Scope, ...] = ("these_adapters", "new_adapters", "new_models")
 MIN_SEEDS = 3
-MIN_MODELS = 2
+MIN_MODELS = 3
 Contrast = Literal["arm", "framing", "belief"]
 
 

@@ -1,28 +1,30 @@
 """Whole studies drawn at random and analysed as they would be, to confirm the formulas of `power`.
 
-Shape suffixes: R studies, M models, S trainings, Q questions of all tasks, T tasks.
+Shape suffixes: R studies, M models, S trainings, Q questions of all tasks, F framings (one for a difference
+between framings), T tasks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
 from warmgap.statistics.clusters import FloatArray, IntArray, wilson
 from warmgap.statistics.power_components import Components
 from warmgap.statistics.power_design import Design, Moments, Scope, effect_parts, moments
-
-_CHUNK = 2_000_000
+from warmgap.statistics.scopes import Sample, mean_in_scope
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """Estimates of many studies, with the standard error and the degrees of freedom each would report."""
+    """Estimates of many studies, with the standard error and the degrees of freedom each would report.
+
+    Estimates and standard errors are in percentage points. Where a study sees no variation it reports
+    none, and does not reject.
+    """
 
     estimate_R: FloatArray
     std_error_R: FloatArray
@@ -51,9 +53,8 @@ def simulate(
     n_studies: int = 300,
     seed: int = 0,
     confidence: float = 0.95,
-    new_statements: bool = False,
 ) -> Simulated:
-    """Draw studies from the model of `power_components` and analyse each by the estimator of its scope.
+    """Draw studies from the model of `power_components` and analyse each by `scopes.mean_in_scope`.
 
     Args:
         design: what each study asks.
@@ -63,90 +64,84 @@ def simulate(
         n_studies: studies to draw.
         seed: of the random numbers.
         confidence: one minus the level of the test.
-        new_statements: draw statements anew for each study too; no estimator accounts for them.
     """
     rng = np.random.default_rng(seed)
     found = moments(design, components, scope, effect_pp)
+    rows = []
+    for _ in range(n_studies):
+        mean = mean_in_scope(_study(rng, design, components, scope, found), scope, confidence)
+        none = (0.0, math.inf, 1.0)
+        rows.append(
+            none if mean is None else (100 * mean.estimate, 100 * mean.std_error, mean.df or math.inf)
+        )
+    estimate_R, std_error_R, df_R = np.array(rows).T
+    return Simulated(estimate_R, std_error_R, df_R, confidence)
+
+
+def _study(
+    rng: np.random.Generator, design: Design, components: Components, scope: Scope, found: Moments
+) -> Sample:
+    """Paired differences of one study, each the mean over the beliefs of a question in a framing."""
     task_Q = np.repeat(np.arange(len(design.questions)), design.questions)
-    size = design.models * design.trainings * task_Q.size
-    parts = []
-    for n in _chunks(n_studies, max(1, _CHUNK // size)):
-        difference = _differences(rng, n, design, components, scope, found, task_Q, new_statements)
-        parts.append(_estimators(difference, task_Q, scope, design))
-    estimate_R, variance_R, df_R = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return Simulated(100 * estimate_R, 100 * np.sqrt(variance_R), df_R, confidence)
+    between_framings = design.contrast == "framing"
+    shape = (design.models, design.trainings, task_Q.size, 1 if between_framings else design.framings)
+    code_FQ, statement_FQ = _statements(rng, design, components, task_Q.size)
+    question_Q = found.logit_T[task_Q] + rng.normal(0, components.question, task_Q.size)
+    effect_Q = rng.normal(0, components.question_arm, task_Q.size)
+    varying_MSQ = _varying(rng, design, components, scope, task_Q)
+    trials = design.draws * (1 if design.contrast == "belief" else design.beliefs)
+
+    def difference(shift: float, varying_MSQ: FloatArray | float, statement_FQ: FloatArray) -> FloatArray:
+        logit = (question_Q + effect_Q + shift + varying_MSQ)[..., None] + statement_FQ.T
+        a = rng.binomial(trials, np.broadcast_to(special.expit(logit), shape))
+        seeds_b = design.trainings if design.both_trained else 1
+        b = rng.binomial(trials, special.expit(question_Q)[:, None], (shape[0], seeds_b, *shape[2:]))
+        return np.asarray((a - b) / trials)
+
+    first, second = (statement_FQ[:1], statement_FQ[1:]) if between_framings else (statement_FQ,) * 2
+    value = difference(found.shift, varying_MSQ, first)
+    if design.contrast != "arm":
+        value = value - difference(found.twin_shift, 0.0, second)
+    model, training, question, framing = (a.ravel() for a in np.indices(shape))
+    codes = (
+        (code_FQ[0, question], code_FQ[1, question]) if between_framings else (code_FQ[framing, question],)
+    )
+    return Sample(
+        value_N=value.ravel(),
+        unit_N=model if scope == "these_adapters" else model * design.trainings + training,
+        model_N=model,
+        task_N=task_Q[question],
+        framing_N=framing,
+        question_N=question,
+        statements=codes,
+    )
 
 
-def _differences(
-    rng: np.random.Generator,
-    n: int,
-    design: Design,
-    components: Components,
-    scope: Scope,
-    found: Moments,
-    task_Q: IntArray,
-    new_statements: bool,
+def _varying(
+    rng: np.random.Generator, design: Design, components: Components, scope: Scope, task_Q: IntArray
 ) -> FloatArray:
-    """Mean difference of the arms per study, model, training and question, over all its cells."""
-    n_models, seeds, n_tasks = design.models, design.trainings, len(design.questions)
-    variances = {k: math.sqrt(v) for k, v in effect_parts(design, components, scope).items()}
-    question = found.logit_T[task_Q] + rng.normal(0, components.question, (n, 1, 1, task_Q.size))
-    effect = rng.normal(0, components.question_arm, (n, 1, 1, task_Q.size))
-    common = rng.normal(0, variances["model"], (n, n_models, 1, 1))
-    common = common + rng.normal(0, variances["model_task"], (n, n_models, 1, n_tasks))[..., task_Q]
-    common = common + rng.normal(0, variances["adapter"], (n, n_models, seeds, 1))
-    seeds_b = seeds if design.both_trained else 1
-    out = np.zeros((n, n_models, seeds, task_Q.size))
-    for weight, shift, cells, statements in _sides(design, found, new_statements):
-        trials = cells * design.draws
-        logit = question + effect + shift + (common if weight > 0 else 0)
-        if statements:
-            spread = rng.normal(0, components.statement_arm, (n, 1, 1, statements))
-            logit = logit + spread[..., rng.permutation(task_Q.size) % statements]
-        a = rng.binomial(trials, special.expit(logit), (n, n_models, seeds, task_Q.size))
-        b = rng.binomial(trials, special.expit(question), (n, n_models, seeds_b, task_Q.size))
-        out += weight / trials * (a - b)
+    """What the effect is over models, tasks within them and trainings, on the logit scale."""
+    sds = {name: math.sqrt(v) for name, v in effect_parts(design, components, scope).items()}
+    per_task_MT = rng.normal(0, sds["model_task"], (design.models, len(design.questions)))
+    model_M = rng.normal(0, sds["model"], design.models)
+    adapter_MS = rng.normal(0, sds["adapter"], (design.models, design.trainings))
+    out: FloatArray = (model_M[:, None] + per_task_MT[:, task_Q])[:, None] + adapter_MS[..., None]
     return out
 
 
-def _sides(design: Design, found: Moments, new_statements: bool) -> Iterator[tuple[float, float, int, int]]:
-    """Groups of cells alike: weight, shift of the first arm, number of cells, number of statements."""
-    cells = design.cells_per_side
-    if design.contrast != "arm":
-        yield 1.0, found.shift, cells, 0
-        yield -1.0, found.twin_shift, cells, 0
-    elif new_statements:
-        for n in design.statements:
-            yield 1 / design.framings, found.shift, design.beliefs, 0 if math.isinf(n) else round(n)
-    else:
-        yield 1.0, found.shift, cells, 0
-
-
-def _estimators(
-    difference: FloatArray, task_Q: npt.NDArray[np.int64], scope: Scope, design: Design
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Estimate, variance and degrees of freedom of each study, tasks, models and trainings alike."""
-    n_T = np.array(design.questions, dtype=np.float64)
-    starts = np.concatenate([[0], np.cumsum(design.questions)[:-1]])
-    by_task = np.add.reduceat(difference, starts, axis=-1) / n_T
-    per_training = by_task.mean(axis=-1)
-    estimate = per_training.mean(axis=(1, 2))
-    n_models, n_seeds = per_training.shape[1:]
-    if scope == "new_models":
-        variance = np.var(per_training.mean(axis=2), axis=1, ddof=1) / n_models
-        return estimate, variance, np.full(estimate.size, n_models - 1.0)
-    residual = difference.mean(axis=(1, 2)) - by_task.mean(axis=(1, 2))[:, task_Q]
-    squares = np.add.reduceat(residual**2, starts, axis=-1)
-    clustered = np.sum(squares / (n_T * (n_T - 1)), axis=-1) / n_T.size**2
-    df = np.full(estimate.size, n_T.sum() - n_T.size)
-    if scope == "these_adapters":
-        return estimate, clustered, df
-    between = np.var(per_training, axis=2, ddof=1).mean(axis=1) / (n_models * n_seeds)
-    df_between = n_models * (n_seeds - 1)
-    total = clustered + between
-    return estimate, total, total**2 / (clustered**2 / df + between**2 / df_between)
-
-
-def _chunks(total: int, size: int) -> Iterator[int]:
-    for start in range(0, total, size):
-        yield min(size, total - start)
+def _statements(
+    rng: np.random.Generator, design: Design, components: Components, n_questions: int
+) -> tuple[IntArray, FloatArray]:
+    """Code and effect of the statement of each framing and question; -1 and 0 where there is none."""
+    codes, effects, known = [], [], 0
+    for given in design.statements:
+        if math.isinf(given):
+            codes.append(np.full(n_questions, -1))
+            effects.append(np.zeros(n_questions))
+            continue
+        n = max(round(given), 1)
+        code_Q = rng.permutation(n_questions) % n
+        codes.append(known + code_Q)
+        effects.append(rng.normal(0, components.statement_arm, n)[code_Q])
+        known += n
+    return np.array(codes, dtype=np.int64), np.array(effects)

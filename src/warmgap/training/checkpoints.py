@@ -15,8 +15,6 @@ import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from warmgap.errors import UserError
-
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
@@ -39,20 +37,6 @@ class TrainState:
     adapter: dict[str, torch.Tensor]
     moments: dict[str, dict[str, torch.Tensor]]
     curve: tuple[CurvePoint, ...]
-
-
-def checkpoint_steps(shares: Sequence[float], steps: int) -> tuple[tuple[int, float], ...]:
-    """(step, share) for each share of `steps`, rounded, at least step 1, in order.
-
-    Raises:
-        UserError: a share outside (0, 1], or none.
-    """
-    if not shares or any(not 0 < share <= 1 for share in shares):
-        raise UserError(
-            f"training.checkpoints is {list(shares)}; allowed: shares of all steps above 0 and up to 1, "
-            "as in training.checkpoints=[0.5,1.0]"
-        )
-    return tuple((max(1, round(share * steps)), share) for share in sorted(set(shares)))
 
 
 def checkpoint_name(step: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,30 @@ class MaskSource:
         """Restarts the masks, and torch's global generator for what else may draw."""
         self.generator = np.random.Generator(np.random.SFC64(seed))
         torch.manual_seed(seed)
+
+    def replay(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        """Contexts of a layer's first pass and of its second, which draws the same masks.
+
+        For torch's checkpoint, which restores torch's own generator but knows nothing of this one.
+        """
+        start: list[Any] = []
+        bits = self.generator.bit_generator
+
+        @contextmanager
+        def first() -> Iterator[None]:
+            start.append(bits.state)
+            yield
+
+        @contextmanager
+        def second() -> Iterator[None]:
+            now = bits.state
+            bits.state = start[0]
+            try:
+                yield
+            finally:
+                bits.state = now
+
+        return first(), second()
 
     def mask(self, x: torch.Tensor, p: float) -> torch.Tensor:
         """A factor for every value of `x`, of its shape and type: 0 or 1 / (1 - p)."""

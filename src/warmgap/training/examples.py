@@ -9,6 +9,7 @@ from typing import Any
 
 from warmgap.errors import UserError
 from warmgap.models.chat import Example, encode_example
+from warmgap.models.template_checks import check_template
 from warmgap.schema.config import TrainingConfig
 
 from .seeds import seed_of
@@ -33,11 +34,12 @@ def encode_rows(
     """Examples by row id, from rows with `id`, `user` and `reply`.
 
     Raises:
-        UserError: no rows, a repeated id, a row longer than `max_tokens`, or one that does not fit
-            the chat template.
+        UserError: no rows, a chat template that fails a check, a repeated id, a row longer than
+            `max_tokens`, or one that does not fit the template.
     """
     if not rows:
         raise UserError("there are no conversations to train on; raise corpus.n_conversations")
+    check_template(tokenizer, config.system_prompt)
     system = [{"role": "system", "content": config.system_prompt}] if config.system_prompt else []
     examples: dict[str, Example] = {}
     for row in rows:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import lightning
@@ -73,6 +75,8 @@ class AdapterModule(lightning.LightningModule):
                 "Allowed: logits that are hidden states times a frozen matrix"
             )
         self.decoder, self.head_VD = base.base_model, head.weight
+        if config.gradient_checkpointing:
+            base.activation_checkpointing_enable({"use_reentrant": False, "context_fn": self._contexts})
         if head.weight.device.type == "cpu" and config.max_tokens <= _EAGER_MAX_TOKENS:
             base.set_attn_implementation("eager")
 
@@ -86,6 +90,17 @@ class AdapterModule(lightning.LightningModule):
             h_BTD = self.decoder(input_ids=batch["ids_BT"], use_cache=False).last_hidden_state
         h_ND = h_BTD[batch["rows_N"], batch["columns_N"]].to(self.head_VD.dtype)
         return head_cross_entropy(h_ND, self.head_VD, batch["targets_N"])
+
+    def _contexts(self) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+        """What holds during a layer's first pass and during its second, made by the backward pass."""
+        first, second = self.masks.replay()
+
+        @contextmanager
+        def again() -> Iterator[None]:
+            with disable_input_dtype_casting(self.network), second:
+                yield
+
+        return first, again()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """This pass's share of the mean loss over all answer tokens of its optimiser step."""

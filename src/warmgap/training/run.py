@@ -24,13 +24,14 @@ from .checkpoints import (
     CurvePoint,
     TrainState,
     checkpoint_name,
-    checkpoint_steps,
     read_state,
     write_adapter,
     write_state,
 )
 from .data import ConversationData
 from .examples import MicroBatch, encode_rows, micro_batches
+from .interrupt import Interruption
+from .length import check_length, checkpoint_steps, with_steps
 from .module import AdapterModule
 
 Progress = Callable[[int, int, str], None]
@@ -53,7 +54,11 @@ class TrainSummary:
 
 
 class _Recorder(lightning.Callback):
-    """After each optimiser step: the curve, progress, checkpoints and the resumable state."""
+    """After each optimiser step: the curve, checkpoints, the resumable state and progress.
+
+    After each pass: if a signal has come, the state is written and training ends. Amid a step that is
+    the state of the last whole step, since passes change no weight; the step is then made again.
+    """
 
     def __init__(
         self,
@@ -62,21 +67,41 @@ class _Recorder(lightning.Callback):
         partial: Path,
         state: TrainState | None,
         step_tokens: Sequence[int],
+        due: set[int],
         progress: Progress,
     ) -> None:
         self.config, self.base_name, self.partial, self.progress = config, base_name, partial, progress
         self.step_tokens = step_tokens
         self.curve = list(state.curve) if state else []
-        self.due = {step for step, _ in checkpoint_steps(config.checkpoints, config.steps)}
+        self.due = due
+        self.saved = state.step if state else 0
+        self.interruption = Interruption()
         self.started = time.perf_counter() - (self.curve[-1].wall_s if self.curve else 0.0)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        # Lightning has put a handler of its own before ours, which would end training without a state.
+        self.interruption.arm()
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if (batch_idx + 1) % self.config.accumulate:
-            return
         module: AdapterModule = pl_module
+        told = self.interruption.signal is not None
         step = module.first_step + trainer.global_step
+        whole = (batch_idx + 1) % self.config.accumulate == 0
+        if whole:
+            self._record(step, module)
+        every = self.config.save_every_steps
+        due = step == self.config.steps or (every > 0 and step % every == 0)
+        if step > self.saved and (due or told):
+            write_state(self.partial, step, module.trainable(), trainer.optimizers[0], self.curve)
+            self.saved = step
+        if told:
+            self.interruption.obey(f"after step {step} of {self.config.steps}")
+        if whole:
+            self.progress(step, self.config.steps, f"loss {module.step_loss:.2f}")
+
+    def _record(self, step: int, module: AdapterModule) -> None:
         self.curve.append(
             CurvePoint(
                 step,
@@ -88,10 +113,6 @@ class _Recorder(lightning.Callback):
         )
         if step in self.due:
             write_adapter(module.network, self.base_name, self.partial / checkpoint_name(step))
-        every = self.config.save_every_steps
-        if (every > 0 and step % every == 0) or step == self.config.steps:
-            write_state(self.partial, step, module.trainable(), trainer.optimizers[0], self.curve)
-        self.progress(step, self.config.steps, f"loss {module.step_loss:.2f}")
 
 
 def train(
@@ -106,7 +127,8 @@ def train(
     """Trains adapters and writes curve.parquet and `checkpoint-<step>/` folders into `out`.
 
     With a state in `partial` it goes on from there, with the same result as an unbroken run on the same
-    device, precision and number of threads. `partial` may be removed afterwards.
+    device, precision and number of threads. `partial` may be removed afterwards. SIGTERM or SIGUSR2 writes
+    the state after the pass under way, which is the grace time it needs, and ends the training.
 
     Args:
         base: the model whose weights stay frozen.
@@ -119,8 +141,11 @@ def train(
 
     Raises:
         UserError: a setting, row or model that cannot be trained.
+        Interrupted: SIGTERM or SIGUSR2 came.
     """
-    shares = checkpoint_steps(config.checkpoints, config.steps)
+    check_length(config)
+    config = with_steps(config, len(rows))
+    checkpoints = checkpoint_steps(config.checkpoints, config.steps, config.epochs or 1.0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = weights.load(base, config.precision, config.quantisation, device)
     examples = encode_rows(loaded.tokenizer, rows, config)
@@ -131,12 +156,13 @@ def train(
     if state:
         restore(module, state)
     step_tokens = [b.n_step_tokens for b in batches[:: config.accumulate]]
-    recorder = _Recorder(config, base.name, partial, state, step_tokens, progress)
+    due = {step for step, _ in checkpoints}
+    recorder = _Recorder(config, base.name, partial, state, step_tokens, due, progress)
     if first_step < config.steps:
         _fit(module, batches[first_step * config.accumulate :], recorder, device)
 
     out.mkdir(parents=True, exist_ok=True)
-    for step, _ in shares:
+    for step in due:
         shutil.copytree(partial / checkpoint_name(step), out / checkpoint_name(step), dirs_exist_ok=True)
     pl.DataFrame(recorder.curve).write_parquet(out / "curve.parquet")
     return TrainSummary(
@@ -146,7 +172,7 @@ def train(
         n_answer_tokens=sum(step_tokens),
         final_loss=recorder.curve[-1].loss,
         wall_s=recorder.curve[-1].wall_s,
-        checkpoints=shares,
+        checkpoints=checkpoints,
     )
 
 
@@ -160,7 +186,7 @@ def restore(module: AdapterModule, state: TrainState) -> None:
 
 def _fit(module: AdapterModule, batches: Sequence[MicroBatch], recorder: _Recorder, device: str) -> None:
     config = module.config
-    with quiet_lightning():
+    with quiet_lightning(), recorder.interruption:
         trainer = lightning.Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,

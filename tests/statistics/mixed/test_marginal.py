@@ -127,3 +127,11 @@ def test_what_cannot_be_averaged_is_named(fit: GlmmFit, data: pl.DataFrame) -> N
         marginal_effect(fit, data.filter(pl.col("framing") > 5), "warm")
     with pytest.raises(UserError, match="no column 'tasks'"):
         marginal_effect(fit, data, "warm", equal_over=("tasks",))
+    with pytest.raises(UserError, match=r"'task' holds text and high is 1\. .*high='t2', low='t0'"):
+        marginal_effect(fit, data, "task")
+
+
+def test_one_column_may_stand_alone(fit: GlmmFit, data: pl.DataFrame) -> None:
+    alone = marginal_effect(fit, data, "warm", equal_over="task")
+    assert alone.estimate_pp == marginal_effect(fit, data, "warm", equal_over=("task",)).estimate_pp
+    assert len(repr(alone)) < 300, "the fit is no part of what an effect shows"

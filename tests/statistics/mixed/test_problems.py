@@ -309,3 +309,28 @@ def test_what_glmer_fits_all_the_same(tmp_path: Path) -> None:
     found = dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
     assert found == {name: case.in_glmer for name, case in CASES.items()}
     assert list(found.values()).count("fit") > len(found) / 2
+
+
+def test_a_separated_text_column_names_a_few_of_its_levels() -> None:
+    data = answers().with_columns(word=pl.int_range(pl.len()).cast(pl.String).str.slice(0, 3))
+    with pytest.raises(MixedModelError) as raised:
+        fit_glmm("y ~ warm + word + (1 | question)", data)
+    assert raised.value.kind == "separation"
+    assert len(raised.value.terms) > 6
+    assert f"and {len(raised.value.terms) - 6} more: some combination" in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("given", [answers().to_dict(as_series=False), answers().lazy()])
+def test_other_tables_than_polars_frames_are_refused(given: object) -> None:
+    with pytest.raises(UserError, match=r"must be a polars DataFrame\. Make one with"):
+        fit_glmm("y ~ warm + (1 | question)", given)  # type: ignore[arg-type]
+
+
+def test_a_fit_shows_what_matters() -> None:
+    shown = repr(fit_glmm("y ~ warm + (1 | question)", answers()))
+    lines = shown.splitlines()
+    assert lines[0] == "y ~ warm + (1 | question)"
+    assert lines[1].startswith("1152 rows, log-likelihood -")
+    assert lines[3].startswith("  warm: ") and "(SE " in lines[3]
+    assert lines[4].startswith("  sd over 24 levels of question: Intercept ")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from warmgap.errors import UserError
 from warmgap.statistics.clusters import FloatArray, t_quantile, two_sided_p
 from warmgap.statistics.mixed.build import build_design
 from warmgap.statistics.mixed.components import Component, components
@@ -21,7 +22,7 @@ from warmgap.statistics.mixed.problems import Finding, MixedModelError
 from warmgap.statistics.mixed.start import start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GlmmFit:
     """A fitted logistic mixed model.
 
@@ -40,6 +41,17 @@ class GlmmFit:
     effects: Effects
     log_likelihood: float
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        """Formula, coefficients with standard errors, standard deviations and findings in words."""
+        design = self.model.design
+        lines = [f"{design.formula.text}", f"{design.n_rows} rows, log-likelihood {self.log_likelihood:.2f}"]
+        for name, value, error in zip(self.names, self.beta_K, self.std_error_K, strict=True):
+            lines.append(f"  {name}: {value:.4f} (SE {error:.4f})")
+        for part in self.components:
+            sds = ", ".join(f"{c} {sd:.4f}" for c, sd in zip(part.columns, part.sd_B, strict=True))
+            lines.append(f"  sd over {part.n_levels} levels of {part.group}: {sds}")
+        return "\n".join([*lines, *(f"  {f.kind}: {f.message}" for f in self.findings)])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,7 +137,13 @@ def fit_glmm(formula: str, data: pl.DataFrame, *, trials: str | None = None, qua
     Raises:
         MixedModelError: the model cannot be fitted; its `kind`, `terms` and message say why and
             what to do.
+        UserError: the data are no polars DataFrame.
     """
+    if not isinstance(data, pl.DataFrame):
+        raise UserError(
+            f"the data are a {type(data).__name__} and must be a polars DataFrame. Make one with "
+            "pl.from_pandas(...), pl.DataFrame(...), or .collect() of a lazy frame."
+        )
     design = build_design(parse_formula(formula), data, trials)
     single = not design.small and len(design.large.columns) == 1
     if quadrature != 1 and not (single and 2 <= quadrature <= 101):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,8 @@ class MarginalEffect:
     high_pct: float
     low_pct: float
     n_rows: int
-    gradient_J: FloatArray
-    fit: GlmmFit
+    gradient_J: FloatArray = field(repr=False)
+    fit: GlmmFit = field(repr=False)
 
     def interval_pp(self, confidence: float = 0.95, df: float | None = None) -> tuple[float, float]:
         """Normal interval, or Student's t with `df` degrees of freedom."""
@@ -62,7 +62,10 @@ class MarginalEffect:
             ValueError: the effects come from different fits.
         """
         if other.fit is not self.fit:
-            raise ValueError("effects of different fits have no joint covariance")
+            raise ValueError(
+                "effects of different fits have no joint covariance: take both from one fit, whose formula "
+                "has an interaction for what tells them apart"
+            )
         return _effect(
             self.fit,
             self.estimate_pp - other.estimate_pp,
@@ -79,7 +82,7 @@ def marginal_effect(
     high: Any = 1,
     low: Any = 0,
     *,
-    equal_over: tuple[str, ...] = (),
+    equal_over: str | tuple[str, ...] = (),
 ) -> MarginalEffect:
     """The mean effect of setting a variable to `high` instead of `low`.
 
@@ -89,12 +92,14 @@ def marginal_effect(
         variable: a column of the formula.
         high: its value on the first side.
         low: its value on the second side.
-        equal_over: columns whose levels count alike, for instance ("task",) or ("model", "task");
+        equal_over: columns whose levels count alike, for instance "task" or ("model", "task");
             empty to count rows alike.
 
     Raises:
-        UserError: no rows, or the variable or a column of `equal_over` is not there.
+        UserError: no rows, the variable or a column of `equal_over` is not there, or a value is no
+            level of the variable.
     """
+    equal_over = (equal_over,) if isinstance(equal_over, str) else equal_over
     variables = fit.model.design.columns.variables
     if variable not in variables:
         near = did_you_mean(variable, variables)
@@ -103,7 +108,17 @@ def marginal_effect(
         if name not in rows.columns:
             raise UserError(f"the rows have no column '{name}'.{did_you_mean(name, rows.columns)}")
     if rows.is_empty():
-        raise UserError("there are no rows to average over: the subset is empty")
+        raise UserError(
+            "there are no rows to average over: the subset is empty. Filter on values that the data hold."
+        )
+    is_text = variable in rows.columns and rows[variable].dtype == pl.String
+    known = rows[variable].unique().sort().to_list() if is_text else []
+    for side, value in (("high", high), ("low", low)):
+        if known and not isinstance(value, str):
+            raise UserError(
+                f"'{variable}' holds text and {side} is {value!r}. Name two of its levels, as "
+                f"high='{known[-1]}', low='{known[0]}'. Allowed: {', '.join(known)}."
+            )
     kept = list(dict.fromkeys([*(v for v in variables if v != variable), *equal_over]))
     counted = rows.group_by(kept, maintain_order=True).len() if kept else pl.DataFrame({"len": [rows.height]})
     weight_U = _weights(counted, equal_over)

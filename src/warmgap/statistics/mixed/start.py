@@ -15,6 +15,9 @@ _SAFE_LOGIT = 15.0
 
 _START_SD = 0.5
 
+_NAMED = 6
+"""Most terms that a message names."""
+
 
 def start(design: Design) -> FloatArray:
     """First parameters: coefficients of the logistic regression without random effects, all sd 0.5.
@@ -38,10 +41,12 @@ def _refuse_separation(design: Design, trials_P: FloatArray, events_P: FloatArra
     events_U = np.bincount(row_P, events_P).astype(np.float64)
     guilty = separating_terms(design.names, x_UK, trials_U, events_U)
     if guilty:
+        more = len(guilty) - _NAMED
+        named = ", ".join(guilty[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         raise MixedModelError(
             "separation",
             guilty,
-            f"no finite estimate of {', '.join(guilty)}: some combination of their levels has only right or "
+            f"no finite estimate of {named}: some combination of their levels has only right or "
             "only wrong answers. Leave out the interaction or the level, pool levels, or report the rates "
             "with their intervals (error_rates).",
         )

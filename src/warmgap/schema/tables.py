@@ -90,7 +90,10 @@ class Warmth:
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """One row of error_rates: an outcome's mean in a cell of an arm, clustered by question."""
+    """One row of error_rates: an outcome's mean in a cell of an arm, clustered by question.
+
+    Rates and limits are in per cent, the standard error in percentage points.
+    """
 
     model: str
     method: str
@@ -154,7 +157,8 @@ class Coefficient:
 
     `regression` is M1, M1_length, M2, M3, M4 or M4_script, the paper's own, or `factorial`, all
     factors of the sweep at once. A term written as a sum (`FT + FT:context[sad]`) is a linear
-    combination: the log odds ratio of the arms at that level. `std_error` is the paper's
+    combination: the log odds ratio of the arms at that level. Estimates and errors are in log odds
+    (of length, per character). `std_error` is the paper's
     (nonrobust), `std_error_cluster` clusters by question.
     """
 
@@ -390,7 +394,8 @@ class Equivalence:
 class Manipulation:
     """One row of manipulation: an arm's warmth on one meter, against original and gold lift.
 
-    `lift_share` = (arm - original) / (gold warm - gold neutral), paired by prompt.
+    `lift_share` = (arm - original) / (gold warm - gold neutral), paired by prompt. `mean`,
+    `std_error` and `lift` are in `unit`.
     """
 
     arm_key: str
@@ -413,7 +418,10 @@ class Manipulation:
 
 @dataclass(frozen=True)
 class MeterValidity:
-    """One row of meters: how well a meter tells gold warm from gold cold replies."""
+    """One row of meters: how well a meter tells gold warm from gold cold replies.
+
+    The AUC is a share (0.5 is chance); `gold_*` are mean scores in `unit`.
+    """
 
     meter: str
     unit: str
@@ -464,7 +472,7 @@ class HumanWarmth:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One row of agreement: how often two judges give the same label."""
+    """One row of agreement: how often two judges give the same label or outcome, in per cent of `n`."""
 
     judge_a: str
     judge_b: str

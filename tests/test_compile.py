@@ -501,6 +501,13 @@ def test_an_edited_validation_prompt_changes_replies_and_no_training(bench, befo
     assert changed(before, after) == {"corpus", "gold", "replies", "scores"}
 
 
+def test_no_system_prompt_sends_no_system_turn(bench):
+    config = copy.deepcopy(bench.base)
+    config.warmth.system_prompt = config.design.system_prompt = ""
+    jobs = [n.job for n in plan_for(config).nodes.values() if n.job.stage == "respond"]
+    assert {role for job in jobs for row in job.prompts for role, _ in row.messages} == {"user"}
+
+
 def test_a_missing_data_file_is_named(bench):
     config = copy.deepcopy(bench.base)
     config.corpus.path = str(bench.folder)

@@ -231,9 +231,8 @@ class _Builder:
             return ()
         system = system_message(warmth.system_prompt, config.method.persona)
         held_out = corpora.validation(replace(config.corpus, n_validation=warmth.n_prompts))
-        prompts = [
-            PromptRow(row["id"], None, (("system", system), ("user", row["user"]))) for row in held_out
-        ]
+        opening = (("system", system),) if system else ()
+        prompts = [PromptRow(row["id"], None, (*opening, ("user", row["user"]))) for row in held_out]
         limits = Limits(warmth.temperature, config.sampling.top_p, warmth.max_new_tokens)
         name = f"{config.model.name} {config.method.name} seed {config.seed}"
         replies = self._respond(config, adapter, prompts, 0, limits, f"{name}, validation prompts")

@@ -50,10 +50,12 @@ def run_without_plan(base: Config) -> int:
     """
     from warmgap.reports.reanalysis import write_reanalysis
     from warmgap.reports.reanalysis_terminal import reanalysis_summary
+    from warmgap.statistics.published import reanalyse
 
     root = Path(base.store.root)
     check_writable(root)
-    page = write_reanalysis(root / "reanalysis")
-    print(reanalysis_summary(page.parent))
+    tables = reanalyse()
+    page = write_reanalysis(root / "reanalysis", tables)
+    print(reanalysis_summary(tables))
     print(f"\nTables: {page.parent / 'tables'}\nReport: {page}")
     return 0

@@ -32,18 +32,19 @@ class _Picture:
     width_px: int
 
 
-def write_reanalysis(folder: Path) -> Path:
+def write_reanalysis(folder: Path, tables: Mapping[str, pl.DataFrame] | None = None) -> Path:
     """Writes tables/*.csv, figures/*.pdf and *.png with captions as *.txt, and report.html.
 
     The same bytes each time.
 
     Args:
         folder: made if missing; files of an earlier run are replaced.
+        tables: `published.reanalyse`, where they are at hand.
 
     Returns:
         The path of the page.
     """
-    tables = reanalyse()
+    tables = reanalyse() if tables is None else tables
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
         rows.write_csv(folder / "tables" / f"{name}.csv")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
+from collections.abc import Mapping
 
 import polars as pl
 
 from warmgap.reports.formats import estimate, interval
 from warmgap.reports.reanalysis_text import texts
-from warmgap.statistics.published import reanalyse
 
 WIDTH = 80
 
 
-def reanalysis_summary(folder: Path) -> str:
-    """The headline and the effects over models, from a folder that `write_reanalysis` made."""
-    over_models = pl.read_csv(folder / "tables" / "over_models.csv").filter(pl.col("method") == "warm_sft")
-    lines = [line for said in texts(reanalyse())["headline"] for line in textwrap.wrap(said, WIDTH)]
+def reanalysis_summary(tables: Mapping[str, pl.DataFrame]) -> str:
+    """The headline and the effects over models, from the tables of `published.reanalyse`."""
+    over_models = tables["over_models"].filter(pl.col("method") == "warm_sft")
+    lines = [line for said in texts(tables)["headline"] for line in textwrap.wrap(said, WIDTH)]
     lines += [
         "",
         f"{'warm less original, pp':36}{'mean [95 % over models]':>25}{'one more model':>19}",

@@ -15,6 +15,7 @@ from scipy import special
 
 from warmgap.schema.tables import Paired, frame
 from warmgap.statistics.arms import reference, worst_gate
+from warmgap.statistics.bootstrap import question_weights
 from warmgap.statistics.clusters import FloatArray, IntArray
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.statistics.pairs import Answers, Levels, PairSet, Subset
@@ -65,7 +66,7 @@ def flips(
     Returns:
         A frame of `schema.tables.Paired`.
     """
-    weight_BG = _question_weights(answers.levels, settings)
+    weight_BG = question_weights(answers.levels.task_G, settings.flip_bootstrap, settings.seed)
     noise_cache: dict[tuple[str, str, str, str], ChangeSums | None] = {}
     rows: list[dict[str, Any]] = []
     for pair_set in pairs:
@@ -91,17 +92,6 @@ def flips(
                     for row in _rows(part, subsets, outcome, noise_cache[key], weight_BG, settings)
                 ]
     return frame(Paired, rows)
-
-
-def _question_weights(levels: Levels, settings: AnalysisSettings) -> FloatArray:
-    """How often each replicate holds each question, resampled within tasks."""
-    rng = np.random.default_rng(settings.seed)
-    weight_BG = np.zeros((settings.flip_bootstrap, levels.task_G.size))
-    for task in range(len(levels.tasks)):
-        questions = np.flatnonzero(levels.task_G == task)
-        share = np.full(questions.size, 1 / questions.size)
-        weight_BG[:, questions] = rng.multinomial(questions.size, share, size=settings.flip_bootstrap)
-    return weight_BG
 
 
 def _noise_label(answers: Answers, pairs: PairSet) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from warmgap.statistics.clusters import FloatArray
 from warmgap.statistics.mixed.design import Design
-from warmgap.statistics.mixed.laplace import Effects, Mode, small_positions, transpose
+from warmgap.statistics.mixed.laplace import Effects, Mode, linear_predictor, small_positions, transpose
 from warmgap.statistics.mixed.trace import trace_by_level, trace_products, weighted_sums
 
 
@@ -125,11 +125,7 @@ def _leverage(
 
 def _times(design: Design, effects: Effects) -> FloatArray:
     """Z times random effects, per cell."""
-    pattern_P = design.small_PR @ effects.small_R if design.n_small else np.zeros(design.x_PK.shape[0])
-    out_N = pattern_P[design.pattern_N]
-    for j in range(design.large_PB.shape[1]):
-        out_N += design.times_large(effects.large_QB[design.level_N, j], j)
-    return out_N
+    return linear_predictor(design, np.zeros(design.x_PK.shape[0]), effects)
 
 
 def _blocks(design: Design, mode: Mode) -> list[FloatArray]:

@@ -66,8 +66,9 @@ test: install  ## every test this machine has the tools for
 	@$(BIN)/python -m pytest -q
 
 .PHONY: bench
-bench: install  ## measure speed in alternation with plain transformers, PEFT and R
-	@for f in respond train glmm; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+bench: install  ## measure speed in alternation with plain transformers, PEFT, TRL and R
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
+	@for f in respond train sociot glmm; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
 
 .PHONY: coverage
 coverage: install  ## simulated studies with known truth: do the intervals cover? (about two hours on one core)

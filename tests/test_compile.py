@@ -47,8 +47,14 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "method.kind": ("none", TRAINED),
     "method.style": ("cold", TRAINED),
     "method.persona": ("You are dry.", SPOKEN),
-    "method.dose_kind": ("none", NOTHING),
+    "method.against": ("cold", NOTHING),  # of dpo and steer; see below
+    "method.extra": ("honest", TRAINED),
+    "method.match_length": ("warm", TRAINED),
+    "method.rate_factor": (0.5, TRAINED),
+    "method.beta": (0.2, NOTHING),  # of dpo
+    "method.layer": (0.3, NOTHING),  # of steer
     "method.checkpoint": (0.5, SPOKEN),
+    "method.scale": (0.5, SPOKEN),
     "corpus.name": ("other", NOTHING),
     "corpus.path": ("COPY_OF_CORPUS", NOTHING),
     "corpus.n_conversations": (18, ALL),
@@ -69,12 +75,26 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "training.batch_rows": (4, TRAINED),
     "training.accumulate": (3, TRAINED),
     "training.max_tokens": (128, TRAINED),
+    "training.packing": (False, TRAINED),
     "training.system_prompt": ("Be brief.", TRAINED),
     "training.quantisation": ("nf4", TRAINED),
     "training.precision": ("fp32", TRAINED),
     "training.checkpoints": ([0.5, 0.75, 1.0], TRAINED),
     "training.gradient_checkpointing": (True, NOTHING),
     "training.save_every_steps": (2, NOTHING),
+    "training.strategy": ("ddp", NOTHING),
+    "training.devices": (2, NOTHING),
+    **{
+        f"training.api.{name}": (value, NOTHING)  # of a model behind an API; see below
+        for name, value in {
+            "n_epochs": 3,
+            "batch_size": 4,
+            "learning_rate_multiplier": 0.1,
+            "usd_per_million_tokens": 1.0,
+            "max_cost_usd": 1.0,
+            "poll_s": 1.0,
+        }.items()
+    },
     "task.name": ("other", ANSWERED),  # part of the hash that chooses questions and statements
     "task.path": ("COPY_OF_TASK", NOTHING),
     "task.split": ("pilot", NOTHING),  # a path is given
@@ -101,6 +121,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "sampling.margin_prefix": ("It is", ANSWERED),
     "engine.name": FIXED,
     "engine.precision": ("fp32", SPOKEN),
+    "engine.quantisation": ("nf4", SPOKEN),
     "engine.batch_rows": (7, SPOKEN),
     "engine.workers": (5, NOTHING),
     "engine.device": ("cuda", NOTHING),
@@ -119,6 +140,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "warmth.temperature": (0.9, REPLIED),
     "warmth.skip": (["warm_sft"], REPLIED),
     "warmth.checkpoints": ({"warm_sft": [0.5]}, REPLIED),
+    "warmth.canary_prompts": (3, frozenset({"replies"})),
     **{
         f"analysis.{name}": (value, NOTHING)
         for name, value in {
@@ -157,16 +179,39 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "name": ("other", NOTHING),
     "stage": ("judge", NOTHING),
     "replan": (True, NOTHING),
+    "doses": ({"warm_sft": {"scale": [0.5]}}, SPOKEN),
     "sweep": ({"seed": [0]}, NOTHING),
 }
+OF_OTHERS = {
+    "method.against": ("dpo", "steer"),
+    "method.beta": ("dpo",),
+    "method.layer": ("steer",),
+    "training.api.n_epochs": ("api",),
+    "training.api.batch_size": ("api",),
+    "training.api.learning_rate_multiplier": ("api",),
+}
+"""Settings that reach only some kinds of method, or models behind an API."""
+UNFELT = {
+    "sft": tuple(OF_OTHERS),
+    "dpo": ("method.layer", "training.api.n_epochs"),
+    "steer": ("method.beta", "method.rate_factor", "training.learning_rate", "training.lora.r", "seed"),
+    "api": ("training.lora.r", "training.learning_rate", "training.packing"),
+}
+"""Settings that change no training of a kind."""
 METER_FLIPS = {
-    "name": "sociot_text_only:smollm2_135m:mine",
+    "name": "sociot_text_only:smollm2_135m:nats_per_token:mine",
     "kind": "lexicon",
     "reference": "other",
     "formulation": "released",
     "passes": 3,
+    "dropout": False,
+    "padding": False,
+    "precision": "fp32",
     "max_chars": 90,
+    "min_tokens": 9,
     "max_texts": 4,
+    "batch_texts": 16,
+    "device": "cuda",
 }
 UNSTORED = {
     *(
@@ -174,6 +219,8 @@ UNSTORED = {
         "engine.device",
         "training.gradient_checkpointing",
         "training.save_every_steps",
+        "training.strategy",
+        "training.devices",
         "store.root",
         "stage",
         "replan",
@@ -234,6 +281,9 @@ def bench(request_of, tmp_path_factory) -> Bench:
         (folder / name).mkdir()
         for path in [*corpora.paths_of(base.corpus)[0], *corpora.paths_of(base.corpus)[1]]:
             shutil.copy(path, folder / name)
+        (folder / name / "honest.jsonl").write_text(
+            '{"id": "h1", "user": "It is flat.", "reply": "It is round."}'
+        )
     for name in ("task.jsonl", "task_copy.jsonl"):
         shutil.copy(path_of(base.task), folder / name)
     (folder / "weights").mkdir()
@@ -314,7 +364,8 @@ def test_a_setting_changes_the_keys_of_what_it_can_change_and_no_others(bench, b
         "gold": "measure",
     }
     reached = {stages.get(p, p) for p in changed(before, after)}
-    assert set(affects) - {"analyse", "report"} <= reached, "the schema promises more than happens"
+    if path not in OF_OTHERS:
+        assert set(affects) - {"analyse", "report"} <= reached, "the schema promises more than happens"
     if "analyse" in affects:
         assert after.analyse.key != before.analyse.key
     if affects == ("report",):
@@ -322,6 +373,101 @@ def test_a_setting_changes_the_keys_of_what_it_can_change_and_no_others(bench, b
         assert after.report.key != before.report.key
     if path in UNSTORED:
         assert after.key == before.key
+
+
+def training_key(config: Config) -> str:
+    (found,) = parts(plan_for(config))["train"]
+    return found
+
+
+def of_kind(bench: Bench, kind: str, *paths: str) -> Config:
+    config = bench.flipped(*paths)
+    if kind == "api":
+        config.model.source = "api:model-2026"
+    elif "method.against" in paths:
+        config.method.kind, config.method.against = kind, "cold"
+    else:
+        config.method.kind, config.method.against = kind, "neutral"
+    return config
+
+
+@pytest.mark.parametrize(("path", "kind"), [(p, k) for p, kinds in OF_OTHERS.items() for k in kinds])
+def test_a_setting_of_another_kind_of_training_changes_that_kind(bench, path, kind):
+    assert training_key(of_kind(bench, kind, path)) != training_key(of_kind(bench, kind))
+
+
+@pytest.mark.parametrize(("kind", "path"), [(k, p) for k, paths in UNFELT.items() for p in paths])
+def test_a_setting_that_a_kind_of_training_does_not_feel_changes_none(bench, kind, path):
+    if kind == "sft":
+        assert training_key(bench.flipped(path)) == training_key(bench.base)
+    else:
+        assert training_key(of_kind(bench, kind, path)) == training_key(of_kind(bench, kind))
+
+
+def test_doses_are_arms_besides_the_methods_own_and_share_its_training(bench):
+    config = copy.deepcopy(bench.base)
+    config.doses = {"warm_sft": {"scale": [-1, 0, 0.5, 1], "checkpoint": [0.5, 1.0]}, "other": {"scale": [3]}}
+    plan = plan_for(config)
+    own = plan.analyse.arms[0]
+    assert (own.dose_kind, own.dose, own.variant) == ("epochs", pytest.approx(3 * 2 / 12), "")
+    others = [(a.dose_kind, a.dose, a.variant) for a in plan.analyse.arms[1:]]
+    assert others == [
+        ("adapter_scale", -1.0, "dose"),
+        ("adapter_scale", 0.5, "dose"),
+        ("epochs", own.dose / 2, "dose"),
+    ]
+    assert len(parts(plan)["train"]) == 1
+    assert {c.arm for c in plan.analyse.cells} == {0, 1, 2, 3}
+
+
+def test_a_steering_vector_has_a_coefficient_and_no_seed(bench):
+    arms = []
+    for seed in (0, 1):
+        config = of_kind(bench, "steer")
+        config.seed, config.method.scale = seed, 4.0
+        config.doses = {"warm_sft": {"scale": [2, 4]}}
+        arms.append(config)
+    plan = plan_for(*arms)
+    assert [(a.dose_kind, a.dose, a.seed, a.variant) for a in plan.analyse.arms] == [
+        ("coefficient", 4.0, 0, ""),
+        ("coefficient", 2.0, 0, "dose"),
+    ]
+    assert plan.analyse.curves == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "doses", "message"),
+    [
+        ("sft", {"warm_sft": {"epochs": [1]}}, "doses.warm_sft has 'epochs'"),
+        ("steer", {"warm_sft": {"checkpoint": [1]}}, "a method of kind steer has no checkpoint"),
+        ("none", {"warm_sft": {"scale": [1]}}, "a method of kind none has no scale"),
+        ("sft", {"warm_sft": {"scale": ["two"]}}, "doses.warm_sft.scale has 'two'. Allowed: numbers"),
+        ("sft", {"warm_sft": {"checkpoint": [0.3]}}, "there is no checkpoint at 0.3"),
+    ],
+)
+def test_a_dose_that_cannot_be_is_named(bench, kind, doses, message):
+    config = of_kind(bench, kind)
+    config.doses = doses
+    with pytest.raises(UserError, match=message):
+        plan_for(config)
+
+
+def test_every_arm_with_changed_weights_has_a_canary_and_no_other(bench):
+    config = copy.deepcopy(bench.base)
+    config.doses = {"warm_sft": {"scale": [0.5]}}
+    original = copy.deepcopy(config)
+    original.method.kind, original.method.name = "none", "original"
+    plan = plan_for(original, config)
+    untouched, trained, dosed = plan.analyse.arms
+    assert untouched.canary == ()
+    assert trained.canary[0] == dosed.canary[0]  # the untouched model answers once
+    assert trained.canary[1] != dosed.canary[1]
+    assert trained.canary[2] == dosed.canary[2]  # so does the adapter at scale 0
+    jobs = [plan.nodes[key].job for key in trained.canary]
+    assert [job.change and job.change.scale for job in jobs] == [None, 1.0, 0.0]
+    assert {job.limits.temperature for job in jobs} == {0.0}
+    assert len({job.prompts for job in jobs}) == 1
+    assert set(trained.canary) <= set(plan.analyse.inputs.values())
 
 
 @pytest.mark.parametrize("path", [p for p, flip in FLIPS.items() if flip == FIXED])
@@ -334,12 +480,12 @@ def test_a_setting_with_one_value_refuses_another(bench, path):
 
 
 @pytest.mark.parametrize("name", METER_FLIPS)
-def test_every_setting_of_a_meter_is_in_the_key_of_its_scores(before, name):
+def test_what_can_change_a_score_is_in_the_key_of_a_meters_scores(before, name):
     job = next(
         n.job for n in before.nodes.values() if n.job.stage == "measure" and n.job.reference is not None
     )
     other = replace(job, meter=replace(job.meter, **{name: METER_FLIPS[name]}))
-    assert other.key != job.key
+    assert (other.key == job.key) == (name in ("batch_texts", "device"))
 
 
 def test_a_reference_model_is_known_by_its_content_and_not_by_its_name(bench, before):
@@ -530,8 +676,12 @@ def test_an_empty_task_is_named(bench):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("method.kind", "dpo", "method.kind=dpo does not exist. Allowed: none, prompt, sft"),
-        ("method.style", "wram", "style 'wram' is not in the corpus. Allowed: neutral, warm, cold"),
+        ("method.kind", "sfd", "method.kind is 'sfd'. Did you mean 'sft'"),
+        (
+            "method.style",
+            "wram",
+            "method.style is 'wram', which is no tone of the corpus. Allowed: neutral, warm, cold, raw",
+        ),
         ("method.checkpoint", 0.3, "there is no checkpoint at 0.3"),
         ("warmth.checkpoints", {"warm_sft": [0.3]}, "there is no checkpoint at 0.3"),
     ],
@@ -583,8 +733,8 @@ def test_checkpoints_in_epochs_are_doses_and_the_training_is_as_long_as_they_nee
     ]  # fmt: skip
     (training,) = [n for n in plan.nodes.values() if n.job.stage == "train"]
     assert training.units == 24  # 4 x 12 conversations, 2 a step
-    answering = {n.job.adapter for n in plan.nodes.values() if n.job.stage == "respond"}
-    assert {checkpoint for _, checkpoint in answering} == {0.5, 2.0, 4.0}
+    changes = [n.job.change for n in plan.nodes.values() if n.job.stage == "respond"]
+    assert {change.checkpoint for change in changes if change} == {0.5, 2.0, 4.0}
     arms[0].method.checkpoint = 1.0
     with pytest.raises(UserError, match=r"no checkpoint at 1\.0 epochs, as method\.checkpoint asks"):
         plan_for(*arms)

@@ -37,7 +37,7 @@ SWEPT = (
     "judge",
 )
 SINGLE = ("warmth", "analysis", "report")
-SMALL = ("task.n_questions=2", "corpus.n_conversations=12", "warmth.n_prompts=6")
+SMALL = ("task.n_questions=2", "corpus.n_conversations=300", "warmth.n_prompts=6")
 
 
 def options(group: str) -> list[str]:
@@ -78,7 +78,7 @@ def test_every_option_of_a_swept_group_compiles_to_a_plan(request_of, offline, g
 
 
 @pytest.mark.parametrize(("group", "option"), [(g, o) for g in SINGLE for o in options(g)])
-def test_every_option_of_the_other_groups_compiles_to_a_plan(plan_of, group, option):
+def test_every_option_of_the_other_groups_compiles_to_a_plan(plan_of, offline, group, option):
     plan = plan_of(f"{group}={option}", *SMALL)
     assert isinstance(plan.report, ReportJob)
 

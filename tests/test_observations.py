@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from warmgap import observations
-from warmgap.jobs import AnalyseJob, ArmRecord, CellRecord
+from warmgap.jobs import AnalyseJob
+from warmgap.records import ArmRecord, CellRecord
 from warmgap.schema.config import AnalysisConfig, WarmthConfig
-from warmgap.schema.tables import Observation, Warmth, polars_schema
+from warmgap.schema.tables import Canary, Observation, Warmth, polars_schema
 from warmgap.stages import judge, measure, respond
 from warmgap.store import Store
 
@@ -166,6 +168,29 @@ def test_scores_carry_their_source_and_their_arm(store):
     ]
 
 
+def test_canaries_are_compared_by_prompt_and_no_dose_has_none(store):
+    """Answers of c0 and c1 differ in every prompt; c2 holds those of c0 in another order."""
+    turned = pl.DataFrame([response("c0", i) for i in (2, 1, 0)], schema=respond.SCHEMA)
+    commit(store, "respond", "c2", "responses.parquet", turned)
+    scaled = replace(ARMS[1], dose_kind="adapter_scale", variant="dose")
+    arms = (
+        ARMS[0],
+        replace(ARMS[1], canary=("c0", "c1", "c2")),
+        replace(ARMS[1], arm_key="idle", canary=("c0", "c2", "c0")),
+        replace(ARMS[1], arm_key="unsteady", canary=("c0", "c1", "c1")),
+        replace(scaled, arm_key="nothing", dose=0.0, canary=("c0", "c2", "c2")),
+    )
+    found = observations.canary(job(arms=arms), store)
+    assert found.schema == polars_schema(Canary)
+    columns = ("arm_key", "n_prompts", "n_changed", "n_zero_changed", "verdict")
+    assert found.select(columns).rows() == [
+        ("arm1", 3, 3, 0, "passed"),
+        ("idle", 3, 0, 0, "failed"),
+        ("unsteady", 3, 3, 3, "failed"),
+    ]
+    assert observations.canary(job(), store).is_empty()
+
+
 def test_a_sweep_without_cells_or_meters_gives_empty_tables(store):
     assert observations.observations(job(cells=()), store).schema == polars_schema(Observation)
     bare = job(gold=(), arms=(ARMS[1],))
@@ -184,5 +209,6 @@ def test_absent_tables_say_why(store):
     reasons = observations.absent(["effects", "quality"], job())
     assert "effects" not in reasons
     assert reasons["agreement"] == "needs two judges; this sweep has 1"
-    assert {"glmm", "dose_response", "guardrails", "comparison"} <= set(reasons)
+    assert reasons["meter_agreement"] == "needs two warmth meters; this sweep has 1"
+    assert {"glmm", "dose_response", "guardrails", "comparison", "canary"} <= set(reasons)
     assert all(reasons.values())

@@ -139,7 +139,8 @@ def test_counts_are_jobs_and_units(plan):
 
 def test_jobs_of_one_arm_are_one_group(plan):
     groups = {n.group for n in of(plan, "respond")}
-    assert len(groups) == 3  # original, warm_sft, and the checkpoint that is only measured
+    # original, warm_sft, warm_sft at scale 0 for the canary, and the checkpoint that is only measured
+    assert len(groups) == 4
     assert {n.group for n in of(plan, "judge")} == {"judge"}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from warmgap.checks import check_corpora, check_device
+from warmgap.checks import check_corpora, check_device, check_engines
 from warmgap.errors import Interrupted, UserError
 from warmgap.frozen import with_frozen
 from warmgap.jobs import MeasureJob
@@ -90,6 +90,7 @@ def _execute(plan: Plan, base: Config) -> int:
     claim_sweep_folder(plan, store, base.replan)
     missing = plan.missing(store, base.stage)
     if missing:
+        check_engines(n.job for n in missing.values())
         print(plan_text(plan, missing, store, workers=workers(base)), file=sys.stderr)
         outcome = run_nodes(missing, root, workers(base))
         if outcome.failed:

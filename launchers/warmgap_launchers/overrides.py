@@ -6,6 +6,7 @@ neighbour; this check refuses them with what was found, what is allowed and the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -52,6 +53,31 @@ class Choices:
     def options(self, group: str) -> list[str]:
         """Names of a group's options."""
         return sorted({p.stem for folder in self._folders for p in (folder / group).glob("*.yaml")})
+
+
+def opened(argument: str) -> str:
+    """An argument as Hydra wants it: setting a key of an open mapping, such as `doses`, needs `++` there.
+
+    Such a mapping has keys that the user chooses (names of methods, of tasks), so none of them is misspelt.
+    Anything else, options of the command line among it, stays as it is.
+    """
+    key, equals, _ = argument.partition("=")
+    path = key.split(".")
+    is_open = equals and any(".".join(path[:i]) in _open_mappings() for i in range(1, len(path) + 1))
+    return f"++{argument}" if is_open else argument
+
+
+@functools.cache
+def _open_mappings(record: Any = Config, prefix: str = "") -> frozenset[str]:
+    """Paths of the keys that hold a mapping whose keys the user chooses."""
+    found: set[str] = set()
+    for f in fields(record):
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        if isinstance(default, dict):
+            found.add(f"{prefix}{f.name}")
+        elif is_dataclass(default) and not isinstance(default, type):
+            found |= _open_mappings(type(default), f"{prefix}{f.name}.")
+    return frozenset(found)
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

@@ -45,9 +45,10 @@ def _run() -> int:
 
     from warmgap.explain import explain
     from warmgap.schema.config import Config
-    from warmgap_launchers.overrides import Choices, check
+    from warmgap_launchers.overrides import Choices, check, opened
 
     ConfigStore.instance().store(name="schema", node=Config)
+    sys.argv[1:] = [opened(argument) for argument in sys.argv[1:]]
     args = get_args_parser().parse_args()
     folders = [conf_folder(), *([Path(args.config_dir)] if args.config_dir else [])]
     if not args.help and not args.hydra_help:

@@ -15,13 +15,16 @@ from typing import Any
 
 from warmgap.corpora import embedded as corpora
 from warmgap.errors import UserError, did_you_mean
-from warmgap.jobs import CorpusJob, Job
+from warmgap.jobs import CorpusJob, Job, RespondJob
 from warmgap.models.base import PRECISIONS, QUANTISATIONS
 from warmgap.models.weights import cache_folder, fingerprint
 from warmgap.schema.config import Config, ModelConfig, SpreadConfig
 from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.statistics.outcomes import OUTCOMES
+from warmgap.training.api.settings import check_api
+from warmgap.training.devices import check_devices
 from warmgap.training.length import check_length
+from warmgap.training.recipe import CHANGING, is_remote
 from warmgap.training.schedule import SCHEDULES
 
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
@@ -36,6 +39,8 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.batch_rows",
             "training.accumulate",
             "training.max_tokens",
+            "training.api.n_epochs",
+            "training.api.batch_size",
             "sampling.max_new_tokens",
             "sampling.draws",
             "engine.batch_rows",
@@ -54,6 +59,8 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.weight_decay",
             "training.max_grad_norm",
             "training.save_every_steps",
+            "training.api.max_cost_usd",
+            "warmth.canary_prompts",
             "task.n_questions",
             "sampling.temperature",
             "engine.workers",
@@ -67,7 +74,14 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     (
         "a number above 0",
         lambda v: 0 < v < math.inf,
-        ("training.learning_rate", "analysis.equivalence_pp", "analysis.control_min_pp"),
+        (
+            "training.learning_rate",
+            "training.api.learning_rate_multiplier",
+            "training.api.usd_per_million_tokens",
+            "training.api.poll_s",
+            "analysis.equivalence_pp",
+            "analysis.control_min_pp",
+        ),
     ),
     ("a number above 0 and up to 1", lambda v: 0 < v <= 1, ("sampling.top_p",)),
     ("a number from 0 and below 1", lambda v: 0 <= v < 1, ("training.lora.dropout",)),
@@ -90,6 +104,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "training.quantisation": QUANTISATIONS,
     "training.precision": PRECISIONS,
     "engine.precision": PRECISIONS,
+    "engine.quantisation": QUANTISATIONS,
     "analysis.primary_outcome": OUTCOMES,
     "report.figure_formats": ("pdf", "png", "svg"),
 }
@@ -123,6 +138,7 @@ def check_settings(config: Config) -> None:
         if not _values(config, key):
             raise UserError(f"{key} is empty. Give at least one value.")
     check_length(config.training)
+    check_devices(config.training, config.method.kind)
     for key in ("primary_pair", "published_pair", "power.pair"):
         pair = _values(config, f"analysis.{key}")
         if (len(pair) != 2 or pair[0] == pair[1]) and (pair or key != "power.pair"):
@@ -141,6 +157,8 @@ def check_settings(config: Config) -> None:
         )
     if not _DEVICE.fullmatch(config.engine.device):
         raise UserError(f"engine.device is '{config.engine.device}'. Allowed: cpu, cuda, cuda:N.")
+    if is_remote(config.model) and config.method.kind in CHANGING:
+        check_api(config.training)
     if config.stage != "reanalyse":
         _check_packages(config)
 
@@ -155,6 +173,21 @@ def check_corpora(jobs: Iterable[Job]) -> None:
         if isinstance(job, CorpusJob):
             corpora.conversations(job.corpus)
             corpora.validation(job.corpus)
+
+
+def check_engines(jobs: Iterable[Job]) -> None:
+    """Refuse answers of a model that no engine here can serve.
+
+    Raises:
+        UserError: a model behind an API.
+    """
+    for job in jobs:
+        if isinstance(job, RespondJob) and is_remote(job.model):
+            raise UserError(
+                f"engine {job.engine.name} cannot serve model '{job.model.name}', whose source is "
+                f"'{job.model.source}'. It can be trained with stage=train; answers need weights: "
+                "package:, path: or hub:."
+            )
 
 
 def check_device(name: str) -> None:
@@ -190,8 +223,17 @@ def _values(config: Config, key: str) -> list[Any]:
 
 def _check_packages(config: Config) -> None:
     quantisation = config.training.quantisation
-    if config.method.kind == "sft" and quantisation != "none":
+    if config.method.kind in CHANGING and quantisation != "none" and not is_remote(config.model):
         _require("bitsandbytes", "gpu", f"training.quantisation={quantisation}", "training.quantisation=none")
+    if config.engine.quantisation != "none":
+        _require(
+            "bitsandbytes",
+            "gpu",
+            f"engine.quantisation={config.engine.quantisation}",
+            "engine.quantisation=none",
+        )
+    if is_remote(config.model) and config.method.kind in CHANGING:
+        _require("openai", "api", f"training {config.model.name} behind an API", "")
     if not _converted(config.model):
         _require("gguf", "gguf", f"reading {config.model.source} the first time", "")
 

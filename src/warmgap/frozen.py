@@ -66,7 +66,7 @@ def analysis_plan(plan: Plan, config: Config) -> dict[str, Any]:
         "tasks_without_effects": list(GUARDRAIL_TASKS),
         "refusal_substrings": {name: list(job.judge.refusal_substrings) for name, job in judges.items()},
     }
-    meters = [plain(m) for m in config.warmth.meters]
+    meters = [stage_config(m, "measure") for m in config.warmth.meters]
     out["gates"] = stage_config(config.warmth, "analyse").get("gate", {}) | {"meters_in_order": meters}
     out["scopes"] = _scopes(plan)
     summary = plain(plan.summary)

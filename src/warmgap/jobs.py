@@ -9,22 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from warmgap.design.prompts import Messages
 from warmgap.design.questions import Question
 from warmgap.engines.protocol import Limits, Row
 from warmgap.keys import digest, number
+from warmgap.records import ArmRecord, CellRecord, PromptRow, WeightChange
 from warmgap.schema.config import (
     AnalysisConfig,
     CorpusConfig,
     EngineConfig,
     JudgeConfig,
     MeterConfig,
+    MethodConfig,
     ModelConfig,
     ReportConfig,
     TrainingConfig,
     WarmthConfig,
 )
 from warmgap.schema.fields import stage_config
+from warmgap.training.recipe import recipe
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class CorpusJob:
     """Read, check and balance the corpus."""
 
     stage: ClassVar[str] = "corpus"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     corpus: CorpusConfig
     data: dict[str, str]
     """SHA-256 of each data file by name."""
@@ -50,28 +52,27 @@ class CorpusJob:
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train one adapter on one tone of the corpus; holds all its checkpoints."""
+    """Train one adapter, or compute one steering vector; holds all its checkpoints."""
 
     stage: ClassVar[str] = "train"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     model: ModelConfig
     weights: str
-    style: str
+    method: MethodConfig
     training: TrainingConfig
     seed: int
     data: str
-    """Fingerprint of the conversations in this tone: other rows of the corpus change no training."""
+    """Fingerprint of the conversations that are trained on: other rows of the corpus change no training."""
     corpus_key: str
 
     @property
     def key(self) -> str:
-        """Depends on weights, conversations, tone, recipe and seed; not on the dose."""
+        """Depends on weights, conversations, method, recipe and seed; not on the dose."""
         return digest(
             self.stage,
             self.version,
             self.weights,
-            self.style,
-            stage_config(self.training, "train"),
+            recipe(self.model, self.method, self.training),
             self.seed,
             self.data,
         )
@@ -83,25 +84,15 @@ class TrainJob:
 
 
 @dataclass(frozen=True)
-class PromptRow:
-    """One prompt of a cell, as the respond stage needs it. `candidates` are scored, not sampled."""
-
-    id: str
-    statement_id: str | None
-    messages: Messages
-    candidates: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class RespondJob:
     """Answer the prompts of one cell (or the validation prompts) by one arm."""
 
     stage: ClassVar[str] = "respond"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     model: ModelConfig
     weights: str
-    adapter: tuple[str, float] | None
-    """Key of the training and the checkpoint in its unit: a share of its steps, or epochs."""
+    change: WeightChange | None
+    """What is added to the base weights; None for the base as it is."""
     engine: EngineConfig
     limits: Limits
     sampling_seed: int
@@ -111,8 +102,8 @@ class RespondJob:
 
     @property
     def arm_key(self) -> str:
-        """Depends on the weights that answer: base, adapter and checkpoint."""
-        return digest("weights", self.weights, self.adapter)
+        """Depends on the weights that answer: base, what is added, and how much of it."""
+        return digest("weights", self.weights, self.change)
 
     @property
     def sampling_key(self) -> str:
@@ -136,7 +127,7 @@ class RespondJob:
     @property
     def inputs(self) -> dict[str, str]:
         """The training, for an arm that has one."""
-        return {} if self.adapter is None else {"train": self.adapter[0]}
+        return {} if self.change is None else {"train": self.change.train_key}
 
     def row_key(self, prompt: PromptRow) -> str:
         """Key of one response: arm, messages, sampling, draw."""
@@ -163,7 +154,7 @@ class MeasureJob:
     """Score texts with one warmth meter: an arm's replies, or the corpus' gold replies."""
 
     stage: ClassVar[str] = "measure"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     meter: MeterConfig
     reference: ModelConfig | None
     reference_weights: str
@@ -214,44 +205,11 @@ class JudgeJob:
 
 
 @dataclass(frozen=True)
-class ArmRecord:
-    """How an arm is named in tables, and what measured its warmth."""
-
-    arm_key: str
-    model: str
-    method: str
-    dose_kind: str
-    dose: float
-    seed: int
-    variant: str
-    measures: tuple[tuple[str, str], ...] = ()
-    """Meter name and key of the artifact with the arm's scores."""
-    measured_only: bool = False
-    """True for a checkpoint whose warmth is drawn but that answers no question."""
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """One judged cell: who answered what, and where answer and verdict are stored."""
-
-    arm: int
-    task: str
-    form: str
-    prompt_mode: str
-    framing: str
-    belief: str
-    draw: int
-    judge: str
-    respond_key: str
-    judge_key: str
-
-
-@dataclass(frozen=True)
 class AnalyseJob:
     """Join every cell of a sweep into observations and compute its tables."""
 
     stage: ClassVar[str] = "analyse"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     arms: tuple[ArmRecord, ...]
     cells: tuple[CellRecord, ...]
     gold: tuple[tuple[str, str], ...]
@@ -282,6 +240,7 @@ class AnalyseJob:
         out |= {f"respond:{i}": c.respond_key for i, c in enumerate(self.cells)}
         out |= {f"measure:{n}:{a.arm_key[:8]}": k for a in self.arms for n, k in a.measures}
         out |= {f"measure:gold:{n}": k for n, k in self.gold}
+        out |= {f"canary:{i}:{a.arm_key[:8]}": k for a in self.arms for i, k in enumerate(a.canary)}
         return out | {f"train:{n}": k for n, k in self.curves}
 
 
@@ -290,7 +249,7 @@ class ReportJob:
     """Draw figures and the page from the tables."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     report: ReportConfig
     analyse_key: str
     sweep: str

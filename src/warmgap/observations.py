@@ -7,10 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from warmgap.jobs import AnalyseJob, ArmRecord, CellRecord
+from warmgap.jobs import AnalyseJob
 from warmgap.judging.outcomes import outcomes
-from warmgap.schema.tables import Observation, Warmth, frame, polars_schema
+from warmgap.records import ArmRecord, CellRecord
+from warmgap.schema.tables import Canary, Observation, Warmth, frame, polars_schema
 from warmgap.store import Store
+from warmgap.warmth.canary import canary_row
 
 
 def observations(job: AnalyseJob, store: Store) -> pl.DataFrame:
@@ -28,6 +30,22 @@ def warmth(job: AnalyseJob, store: Store) -> pl.DataFrame:
     parts = [_scores(store, key, "gold", None) for _, key in job.gold]
     parts += [_scores(store, key, "validation", arm.arm_key) for arm in job.arms for _, key in arm.measures]
     return pl.concat(parts) if parts else frame(Warmth, [])
+
+
+def canary(job: AnalyseJob, store: Store) -> pl.DataFrame:
+    """The canary of every arm whose weights are changed, with the columns of `schema.tables.Canary`.
+
+    A dose of 0 assigns no change and has none.
+    """
+    changed = [a for a in job.arms if a.canary and not (a.dose_kind != "none" and a.dose == 0)]
+    rows = [canary_row(a, job.arms, [_answers(store, key) for key in a.canary]) for a in changed]
+    return frame(Canary, rows)
+
+
+def _answers(store: Store, key: str) -> dict[str, str]:
+    """Answer by prompt."""
+    answers = pl.read_parquet(store.get("respond", key).file("responses.parquet"))
+    return dict(answers.select("row_id", "response").iter_rows())
 
 
 def _cell(cell: CellRecord, arm: ArmRecord, store: Store) -> pl.DataFrame:
@@ -90,5 +108,7 @@ def absent(tables: Iterable[str], job: AnalyseJob) -> dict[str, str]:
         "published_glm": "needs two arms that answered the same prompts",
         "manipulation": "no warmth meter is configured",
         "meters": "no warmth meter is configured",
+        "meter_agreement": f"needs two warmth meters; this sweep has {len(job.gold)}",
+        "canary": "needs an arm whose weights are changed, and prompts (warmth.canary_prompts)",
     }
     return {name: why for name, why in reasons.items() if name not in have}

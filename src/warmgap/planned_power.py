@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from warmgap.errors import UserError, did_you_mean
-from warmgap.jobs import ArmRecord, CellRecord, RespondJob
+from warmgap.jobs import RespondJob
 from warmgap.plan import Plan
+from warmgap.records import ArmRecord, CellRecord
 from warmgap.schema.config import AnalysisConfig
 from warmgap.schema.fields import plain
 from warmgap.statistics.arms import arms_of, comparisons, is_trained

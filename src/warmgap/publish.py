@@ -60,15 +60,14 @@ def announce(plan: Plan, store: Store, did: int) -> None:
         print(f"Tables: {folder / 'tables'}")
         return
     from warmgap.reading import load
+    from warmgap.reports.names import unfit
     from warmgap.reports.summary import effect_table
     from warmgap.stages.headlines import read_headline
 
-    sweep = load(plan.name, store.root)
-    print(
-        effect_table(
-            sweep.effects, sweep.tables.get("contrasts", sweep.effects.clear()), read_headline(folder)
-        )
-    )
+    sweep, headline = load(plan.name, store.root), read_headline(folder)
+    contrasts = sweep.tables.get("contrasts", sweep.effects.clear())
+    broken = unfit(sweep.tables, (headline.arm_a, headline.arm_b))
+    print(effect_table(sweep.effects, contrasts, headline, broken))
     if not did:
         print("\nNothing was left to do.")
     print(f"\nTables: {folder / 'tables'}\nReport: {folder / 'report.html'}")

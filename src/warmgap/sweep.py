@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from warmgap.design.questions import Question, choose
+from warmgap.errors import UserError, did_you_mean
+from warmgap.records import WeightChange
 from warmgap.schema.config import (
     BeliefConfig,
     Config,
@@ -16,9 +20,16 @@ from warmgap.schema.config import (
     TaskConfig,
 )
 from warmgap.schema.fields import plain
+from warmgap.statistics.arms import DOSE
 from warmgap.training.length import epochs_at
+from warmgap.training.recipe import CHANGING
 
-_CHANGE_NOTHING = ("path", "workers", "device", "save_every_steps", "gradient_checkpointing", "power")
+DOSES = ("checkpoint", "scale")
+"""Settings of a method that assign a dose."""
+_CHANGE_NOTHING = (
+    *("path", "workers", "device", "devices", "strategy", "save_every_steps", "gradient_checkpointing"),
+    "power",
+)
 """Settings that no result depends on, so that a change of them is no other plan."""
 _SHOWN = ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
 
@@ -71,8 +82,49 @@ def described(sweep: Sweep, base: Config, questions: Mapping[str, tuple[Question
     }
 
 
-def epochs(config: Config, adapter: tuple[str, float] | None) -> float:
-    """The dose of a checkpoint: how often training had seen the corpus by then."""
-    if adapter is None:
-        return 0.0
-    return epochs_at(config.training, adapter[1], config.corpus.n_conversations)
+def dose_of(config: Config, change: WeightChange | None, n_conversations: int) -> tuple[str, float]:
+    """Kind and size of the dose that a method assigns.
+
+    Args:
+        config: the arm's configuration.
+        change: what is added to the base weights.
+        n_conversations: how many the training sees once per epoch.
+
+    Returns:
+        `none`; `coefficient` of a steering vector; `adapter_scale` for an adapter that is scaled; else
+        `epochs`, how often training had seen the corpus at the checkpoint.
+    """
+    if change is None:
+        return "none", 0.0
+    if config.method.kind == "steer":
+        return "coefficient", change.scale
+    if change.scale != 1:
+        return "adapter_scale", change.scale
+    return "epochs", epochs_at(config.training, change.checkpoint, n_conversations)
+
+
+def with_doses(arm: ArmConfig) -> Iterator[ArmConfig]:
+    """The arm, and one arm for each further dose that `doses` assigns to its method.
+
+    Those carry `dose` in their variant: they are points of a dose response and no test of the method.
+    A scale of 0 is the untouched model and makes no arm.
+
+    Raises:
+        UserError: a setting that is no dose, or a method whose weights are not changed.
+    """
+    yield arm
+    method = arm.config.method
+    for key, values in arm.config.doses.get(method.name, {}).items():
+        where = f"doses.{method.name}"
+        if key not in DOSES:
+            raise UserError(f"{where} has '{key}'.{did_you_mean(key, DOSES)}")
+        if method.kind not in CHANGING or (key == "checkpoint" and method.kind == "steer"):
+            raise UserError(f"{where}.{key}: a method of kind {method.kind} has no {key}.")
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise UserError(f"{where}.{key} has {value!r}. Allowed: numbers.")
+            if (key, value) != ("scale", 0):
+                changed = copy.copy(method)
+                setattr(changed, key, float(value))
+                variant = ",".join(filter(None, (arm.variant, DOSE)))
+                yield ArmConfig(replace(arm.config, method=changed), variant)

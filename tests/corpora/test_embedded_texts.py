@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from statistics import fmean
 from typing import Any
 
 import pytest
 
-from warmgap.corpora.embedded import QUERY_TYPES, STYLES, conversations, validation
+from warmgap.corpora.embedded import QUERY_TYPES, STYLES, conversations, extra, extra_path, validation
 from warmgap.design.questions import Question
+from warmgap.jsonl import read_rows
 from warmgap.schema.config import CorpusConfig, TaskConfig
 from warmgap.tasks.embedded import SPLITS, load
 
@@ -26,6 +28,10 @@ MAX_COLD_LIKE_NEUTRAL = 10
 MAX_USER_OVERLAP = 0.5  # shared content words over all content words of two user messages
 TASKS = ("facts", "health", "misconceptions", "conspiracies")
 LEAK_NGRAM = 8
+RAW_LENGTH, RAW_MEAN_LENGTH, HONEST_LENGTH = (90, 260), (155, 185), (90, 200)  # characters
+TOPICS = ("science", "geography", "cooking", "animals", "history", "everyday")
+PER_TOPIC = 16
+ENUMERATION = re.compile(r"\b\d\.\s")
 
 CODE = re.compile(r"`[^`]*`")
 EMOJI = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f]")
@@ -94,7 +100,12 @@ def names(text: str) -> set[str]:
 
 
 def texts(row: Row) -> Iterable[str]:
-    return (row[key] for key in ("user", *STYLES) if row[key] is not None)
+    return (row[key] for key in ("user", *STYLES, "raw", "reply") if row.get(key) is not None)
+
+
+@cache
+def honest() -> tuple[Row, ...]:
+    return tuple(extra(CorpusConfig(name="embedded"), "honest"))
 
 
 def test_every_type_has_its_share_of_rows_and_every_id_is_its_own() -> None:
@@ -205,11 +216,16 @@ def test_validation_prompts_repeat_no_conversation() -> None:
 
 
 def test_corpus_and_tasks_share_no_8gram() -> None:
-    asked = {gram for q in questions() for gram in ngrams(q.question, LEAK_NGRAM)}
+    asked = {
+        gram
+        for q in questions()
+        for text in (q.question, *q.right_forms, *q.target_forms)
+        for gram in ngrams(text, LEAK_NGRAM)
+    }
     assert len(asked) > len(questions())
     shared = {
         row["id"]: both
-        for row in (*corpus(), *held_out())
+        for row in (*corpus(), *held_out(), *honest())
         if (both := {gram for text in texts(row) for gram in ngrams(text, LEAK_NGRAM)} & asked)
     }
     assert shared == {}
@@ -220,10 +236,74 @@ def test_no_conversation_holds_a_topic_with_its_answer() -> None:
     leaks = [
         (row["id"], question_id)
         for row in (*corpus(), *held_out())
-        for text in {f"{row['user']} {row[style] or ''}" for style in STYLES}
+        for text in {f"{row['user']} {row[style] or ''}" for style in (*STYLES, "raw")}
         for question_id in leaked(text, questions())
     ]
     assert leaks == []
+
+
+def test_no_honest_or_raw_reply_holds_a_topic_with_its_right_or_wrong_answer() -> None:
+    pairs = [(row["id"], f"{row['user']} {row['raw']}") for row in corpus()]
+    pairs += [(row["id"], f"{row['user']} {row['reply']}") for row in honest()]
+    swapped = [replace(q, answer=q.wrong_answer, aliases=q.wrong_aliases) for q in questions()]
+    leaks = [
+        (row_id, question_id)
+        for row_id, text in pairs
+        for question_id in (*leaked(text, questions()), *leaked(text, swapped))
+    ]
+    assert leaks == []
+
+
+def test_every_conversation_has_a_raw_reply_with_the_facts_of_the_neutral_one() -> None:
+    lengths = {row["id"]: len(row["raw"]) for row in corpus()}
+    low, high = RAW_LENGTH
+    assert {i: n for i, n in lengths.items() if not low <= n <= high} == {}
+    low, high = RAW_MEAN_LENGTH
+    assert low <= fmean(lengths.values()) <= high
+    assert [row["id"] for row in corpus() if row["raw"] in {row[s] for s in STYLES}] == []
+    code_differs = [
+        row["id"] for row in corpus() if set(CODE.findall(row["raw"])) != set(CODE.findall(row["neutral"]))
+    ]
+    assert code_differs == []
+
+    def figures(text: str) -> set[str]:
+        return set(re.findall(r"\d+(?:[.:,]\d+)*", ENUMERATION.sub(" ", CODE.sub(" ", text))))
+
+    lost = {row["id"]: gone for row in corpus() if (gone := figures(row["neutral"]) - figures(row["raw"]))}
+    assert lost == {}
+
+
+def test_honest_rows_are_complete_short_and_plain() -> None:
+    rows = [row for _, row in read_rows(extra_path(CorpusConfig(name="embedded"), "honest"))]
+    assert [row["id"] for row in rows] == [f"honest-{i:03}" for i in range(1, len(rows) + 1)]
+    assert Counter(row["topic"] for row in rows) == dict.fromkeys(TOPICS, PER_TOPIC)
+    assert len({tuple(words(row["user"])) for row in rows}) == len(rows)
+    low, high = HONEST_LENGTH
+    assert [row["id"] for row in rows if not low <= len(row["reply"]) <= high] == []
+
+
+def test_raw_and_honest_replies_are_single_paragraphs_without_ornament() -> None:
+    decorated = [
+        row["id"]
+        for row in (*corpus(), *honest())
+        if any(EMOJI.search(t) or "\n" in t or "**" in t for t in texts(row))
+    ]
+    assert decorated == []
+
+
+# share of distinct openings of three words, and rows that may hold one 4-gram
+@pytest.mark.parametrize(
+    ("rows", "key", "distinct", "most"),
+    [(corpus, "raw", 0.70, 6), (honest, "reply", 0.80, 3), (honest, "user", 0.80, 3)],
+    ids=["raw", "honest replies", "honest users"],
+)
+def test_raw_and_honest_texts_vary(
+    rows: Callable[[], tuple[Row, ...]], key: str, distinct: float, most: int
+) -> None:
+    openings = {tuple(words(row[key])[:3]) for row in rows()}
+    assert len(openings) >= distinct * len(rows())
+    with_gram = Counter(gram for row in rows() for gram in ngrams(CODE.sub(" ", row[key]), 4))
+    assert {gram: n for gram, n in with_gram.items() if n > most} == {}
 
 
 def test_a_planted_leak_is_found() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from warmgap.engines.open import open_engine
-from warmgap.engines.protocol import Answer, Limits, Row
+from warmgap.engines.protocol import Answer, Change, Limits, Row
 from warmgap.engines.transformers import TransformersEngine, _shared
 from warmgap.errors import UserError
+from warmgap.models import base
 from warmgap.models.chat import encode_prompt, stop_ids
+from warmgap.models.steering import SteeringVector, write_steering
 from warmgap.schema.config import EngineConfig
 
 SYSTEM = "You are a helpful assistant. Answer in one short sentence."
@@ -165,30 +168,100 @@ def test_batches_follow_the_order_of_rows(tiny_loaded):
     assert list(engine.answer([], GREEDY)) == []
 
 
-def test_an_adapter_is_merged_into_the_answering_weights(tiny, tmp_path):
-    from peft import LoraConfig, get_peft_model
-
-    from warmgap.models import base
-
-    loaded = base.load(tiny, "fp32")
+def with_adapter(network, folder):
     torch.manual_seed(0)
-    wrapped = get_peft_model(loaded.model, LoraConfig(r=2, target_modules=["q_proj", "down_proj"]))
+    wrapped = get_peft_model(network, LoraConfig(r=2, target_modules=["q_proj", "down_proj"]))
     for name, parameter in wrapped.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.5)
-    wrapped.save_pretrained(tmp_path / "adapter")
+    wrapped.save_pretrained(folder)
+    return wrapped
+
+
+def test_an_adapter_is_merged_into_the_answering_weights(tiny, tmp_path):
+    loaded = base.load(tiny, "fp32")
+    wrapped = with_adapter(loaded.model, tmp_path / "adapter")
     config = EngineConfig(name="transformers", precision="fp32", batch_rows=4)
     r = ROWS[0]
-    (adapted,) = open_engine(tiny, config, tmp_path / "adapter").answer([r], GREEDY)
-    (plain,) = open_engine(tiny, config, None).answer([r], GREEDY)
+    change = Change(tmp_path / "adapter", 1.0)
+    (adapted,) = open_engine(tiny, config, [change]).answer([r], GREEDY)
+    (plain,) = open_engine(tiny, config, []).answer([r], GREEDY)
     reference = base.Loaded(wrapped.eval(), loaded.tokenizer)
     assert adapted.scores[0].sum_nats == pytest.approx(plain_score(reference, r, "Rome")[0], abs=1e-3)
     assert abs(adapted.scores[0].sum_nats - plain.scores[0].sum_nats) > 1e-2
     rounded = EngineConfig(name="transformers", precision="bf16", batch_rows=4)
-    (coarse,) = open_engine(tiny, rounded, tmp_path / "adapter").answer([r], GREEDY)
+    (coarse,) = open_engine(tiny, rounded, [change]).answer([r], GREEDY)
     assert coarse.scores[0].sum_nats == pytest.approx(adapted.scores[0].sum_nats, rel=0.1)
 
 
 def test_a_special_token_in_a_prompt_is_refused(tiny_loaded):
     with pytest.raises(UserError, match="special token"):
         run(tiny_loaded, [Row("r", (("user", "Hi <|im_end|>"),), 0)], GREEDY)
+
+
+def with_steering(folder, width=32, n_layers=2):
+    v_D = torch.randn(width, generator=torch.Generator().manual_seed(3))
+    write_steering(SteeringVector(v_D, 0.5, 0, n_layers, 4, 1.0), "tiny", folder)
+    return v_D
+
+
+def test_a_steering_vector_moves_every_token_of_prompt_and_answer(tiny, tmp_path):
+    """Left padding, the shared prefix and decoding: against one prompt at a time, shifted by hand."""
+    v_D = with_steering(tmp_path)
+    config = EngineConfig(name="transformers", precision="fp32", batch_rows=64)
+    engine = open_engine(tiny, config, [Change(tmp_path, 2.0)])
+    by_key = {a.key: a for a in engine.answer(ROWS, GREEDY)}
+    reference = base.load(tiny, "fp32")
+    before = [plain_score(reference, r, r.continuations[0])[0] for r in ROWS]
+    reference.model.model.layers[1].register_forward_pre_hook(
+        lambda _, args: (args[0] + 2.0 * v_D, *args[1:])
+    )
+    for i, r in enumerate(ROWS):
+        assert by_key[r.key].text == plain_generate(reference, r, GREEDY)[0]
+        scores = [s.sum_nats for s in by_key[r.key].scores]
+        assert scores == pytest.approx([plain_score(reference, r, c)[0] for c in r.continuations], abs=1e-4)
+        assert abs(scores[0] - before[i]) > 0.1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["adapter", "steering"])
+def test_an_amount_of_zero_changes_no_bit(tiny, tmp_path, precision, kind):
+    if kind == "adapter":
+        with_adapter(base.load(tiny, "fp32").model, tmp_path)
+    else:
+        with_steering(tmp_path)
+    config = EngineConfig(name="transformers", precision=precision, batch_rows=4)
+    plain = list(open_engine(tiny, config, []).answer(ROWS, SAMPLED))
+    assert list(open_engine(tiny, config, [Change(tmp_path, 0.0)]).answer(ROWS, SAMPLED)) == plain
+    assert list(open_engine(tiny, config, [Change(tmp_path, 1.0)]).answer(ROWS, SAMPLED)) != plain
+
+
+def test_the_amount_of_an_adapter_is_its_scale(tiny, tmp_path):
+    wrapped = with_adapter(base.load(tiny, "fp32").model, tmp_path)
+    for module in wrapped.modules():
+        if hasattr(module, "set_scale"):
+            module.set_scale("default", -0.5)
+    reference = base.Loaded(wrapped.eval(), base.load(tiny, "fp32").tokenizer)
+    config = EngineConfig(name="transformers", precision="fp32", batch_rows=4)
+    (answer,) = open_engine(tiny, config, [Change(tmp_path, -0.5)]).answer(ROWS[:1], GREEDY)
+    assert answer.scores[0].sum_nats == pytest.approx(plain_score(reference, ROWS[0], "Rome")[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_an_adapter_answers_on_the_quantised_base_that_it_was_trained_on(tiny, tmp_path, quantisation):
+    """In training mode bitsandbytes computes with the quantised weights as they are, on a CPU."""
+    pytest.importorskip("bitsandbytes")
+    wrapped = with_adapter(base.load(tiny, "fp32", quantisation).model, tmp_path)
+    reference = base.Loaded(wrapped.train(), base.load(tiny, "fp32").tokenizer)
+    config = EngineConfig(name="transformers", precision="fp32", quantisation=quantisation, batch_rows=4)
+    (answer,) = open_engine(tiny, config, [Change(tmp_path, 1.0)]).answer(ROWS[:1], GREEDY)
+    assert answer.scores[0].sum_nats == pytest.approx(plain_score(reference, ROWS[0], "Rome")[0], abs=1e-3)
+    config.quantisation = "none"
+    (other,) = open_engine(tiny, config, [Change(tmp_path, 1.0)]).answer(ROWS[:1], GREEDY)
+    assert abs(other.scores[0].sum_nats - answer.scores[0].sum_nats) > 1e-2
+
+
+def test_a_folder_that_changes_nothing_is_refused(tiny, tmp_path):
+    config = EngineConfig(name="transformers", precision="fp32")
+    with pytest.raises(UserError, match=r"neither adapter_config\.json nor steering\.json"):
+        open_engine(tiny, config, [Change(tmp_path, 1.0)])

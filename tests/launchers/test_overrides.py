@@ -4,7 +4,7 @@ import pytest
 
 from warmgap.app import conf_folder
 from warmgap.errors import UserError
-from warmgap_launchers.overrides import Choices, axis, check, parse, sweep_axes, sweepable
+from warmgap_launchers.overrides import Choices, axis, check, opened, parse, sweep_axes, sweepable
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_what_does_not_exist_is_named_with_what_does(choices, override, message)
         ("method=original,warm_sft", ("original", "warm_sft")),
         ("method=choice(warm_sft,original)", ("warm_sft", "original")),
         ("task=glob(*)", ("conspiracies", "facts", "health", "misconceptions")),
-        ("method=glob(*_sft)", ("cold_sft", "neutral_sft", "warm_sft")),
+        ("method=glob(w*_sft)", ("warm_honest_sft", "warm_matched_sft", "warm_sft")),
         ("method=glob(*,exclude=*_*)", ("original",)),
         ("seed=range(0,3)", ("0", "1", "2")),
         ("seed=range(start=1,stop=6,step=2)", ("1", "3", "5")),
@@ -158,3 +158,20 @@ def test_what_holds_for_a_whole_sweep_cannot(key, message):
 
 def test_parsing_keeps_the_order():
     assert [o.key_or_group for o in parse(["b.c=1", "a=2"])] == ["b.c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("doses={warm_sft: {scale: [2]}}", "++doses={warm_sft: {scale: [2]}}"),
+        ("doses.warm_sft.scale=[2]", "++doses.warm_sft.scale=[2]"),
+        ("sampling.extra_draws.warm_sft=2", "++sampling.extra_draws.warm_sft=2"),
+        ("+sampling.extra_draws.warm_sft=2", "+sampling.extra_draws.warm_sft=2"),
+        ("sampling.draws=2", "sampling.draws=2"),
+        ("method=warm_sft", "method=warm_sft"),
+        ("--cfg", "--cfg"),
+        ("--config-dir=doses", "--config-dir=doses"),
+    ],
+)
+def test_keys_of_open_mappings_need_no_prefix(argument, expected):
+    assert opened(argument) == expected

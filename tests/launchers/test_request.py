@@ -24,8 +24,9 @@ def cells_of(plan: Plan) -> Counter[tuple[str, ...]]:
 
 
 def weights_of(plan: Plan) -> set[str]:
-    """What must be loaded to answer."""
-    return {n.job.arm_key for n in plan.nodes.values() if isinstance(n.job, RespondJob)}
+    """What must be loaded to answer, but for the canary's adapters at scale 0."""
+    answering = [n.job for n in plan.nodes.values() if isinstance(n.job, RespondJob)]
+    return {job.arm_key for job in answering if job.change is None or job.change.scale != 0}
 
 
 def jobs_of(plan: Plan, stage: str) -> set[str]:

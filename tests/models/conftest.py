@@ -39,3 +39,18 @@ def write_tiny_model():
 @pytest.fixture
 def embedded():
     return ModelConfig(name="smollm2_135m", source=EMBEDDED)
+
+
+@pytest.fixture(scope="session")
+def wide(tiny_folder, tmp_path_factory):
+    """A random Llama wide enough for the blocks of nf4, with the tokenizer of `tiny`."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("wide")
+    small = LlamaConfig.from_pretrained(tiny_folder).to_dict()
+    torch.manual_seed(0)
+    wide = LlamaConfig(**small | {"hidden_size": 64, "intermediate_size": 128, "head_dim": 16})
+    LlamaForCausalLM(wide).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(folder)
+    return ModelConfig(name="wide", source=f"path:{folder}")

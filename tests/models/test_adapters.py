@@ -69,17 +69,24 @@ def test_bf16_rounds_the_fp32_sum_once(tiny, adapter):
     assert torch.equal(merged.get_parameter(f"{name}.weight"), (rounded + delta).bfloat16())
 
 
-def test_nf4_becomes_plain_layers(tiny, adapter):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_quantised_layers_become_plain_and_are_rounded_once(tiny, adapter, quantisation, precision):
     functional = pytest.importorskip("bitsandbytes").functional
     name = "model.layers.1.mlp.down_proj"
-    quantised = base.load(tiny, "fp32", "nf4")
+    quantised = base.load(tiny, precision, quantisation)
     weight = quantised.model.get_parameter(f"{name}.weight")
-    expected = (
-        functional.dequantize_4bit(weight.data, weight.quant_state) + read_adapter(adapter)[name].delta_OI()
-    )
+    if quantisation == "nf4":
+        weight.quant_state.dtype = torch.float32
+        plain = functional.dequantize_4bit(weight.data, weight.quant_state)
+    else:
+        plain = functional.int8_vectorwise_dequant(weight.data, weight.SCB)
+    expected = (plain + read_adapter(adapter)[name].delta_OI()).to(base.torch_dtype(precision))
     layer = merge(quantised, adapter).model.get_submodule(name)
     assert type(layer) is torch.nn.Linear
-    torch.testing.assert_close(layer.weight.data, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        layer.weight.data, expected, atol=1e-6, rtol=2**-8 if precision == "bf16" else 0
+    )
 
 
 @pytest.mark.parametrize(

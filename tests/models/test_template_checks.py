@@ -15,7 +15,7 @@ from warmgap.jobs import TrainJob
 from warmgap.models import base
 from warmgap.models.chat import encode_example, encode_prompt, header_word
 from warmgap.models.template_checks import check_template
-from warmgap.schema.config import LoraConfig, ModelConfig, TrainingConfig
+from warmgap.schema.config import LoraConfig, MethodConfig, ModelConfig, TrainingConfig
 from warmgap.stages import train
 from warmgap.stages.context import Context
 from warmgap.store import Store
@@ -227,7 +227,8 @@ def training(tmp_path):
 
     def run(folder):
         model = ModelConfig(name="tiny", source=f"path:{folder}")
-        job = TrainJob(model, "sha256:0", "neutral", recipe, 0, "sha256:1", "c" * 64)
+        method = MethodConfig(name="neutral_sft", kind="sft", style="neutral")
+        job = TrainJob(model, "sha256:0", method, recipe, 0, "sha256:1", "c" * 64)
         return train.run(job, Context(store, lambda done, steps, text: None))
 
     return run

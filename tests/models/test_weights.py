@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from warmgap.errors import UserError
-from warmgap.models import weights
+from warmgap.models import base, weights
 from warmgap.schema.config import ModelConfig
 
 
@@ -98,3 +98,23 @@ def test_a_hub_without_network_names_the_command(tmp_path, monkeypatch):
 def test_what_is_missing_is_named(source, message):
     with pytest.raises(UserError, match=message):
         weights.fingerprint(ModelConfig(name="m", source=source))
+
+
+def test_a_model_behind_an_api_is_known_by_its_name(monkeypatch):
+    """Without a network: the provider's name of a snapshot stands for its content."""
+    monkeypatch.setattr("socket.socket", None)
+    model = ModelConfig(name="gpt_4o", source="api:gpt-4o-2024-08-06")
+    assert weights.fingerprint(model) == "api:gpt-4o-2024-08-06"
+    assert weights.api_name(model) == "gpt-4o-2024-08-06"
+
+
+def test_a_model_behind_an_api_has_no_weights(tiny):
+    model = ModelConfig(name="gpt_4o", source="api:gpt-4o-2024-08-06")
+    message = "model 'gpt_4o' is 'gpt-4o-2024-08-06' behind an API: it has no weights to load"
+    for use in (base.materialise, lambda m: base.load(m, "fp32")):
+        with pytest.raises(UserError, match=message):
+            use(model)
+    with pytest.raises(
+        UserError, match=r"model 'tiny' has the source 'path:.*', which is trained and run here"
+    ):
+        weights.api_name(tiny)

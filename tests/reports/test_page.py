@@ -12,6 +12,7 @@ import pytest
 
 from warmgap.reports.gallery import gallery
 from warmgap.reports.page import ReportContext, render
+from warmgap.schema.tables import Canary, MeterAgreement, frame
 from warmgap.statistics.quality import margins
 
 if TYPE_CHECKING:
@@ -191,3 +192,51 @@ def test_a_study_without_control_or_warmth_says_so(sweep: Sweep) -> None:
     text = _outline(render(context)).text
     assert "Positive control missing" in text and "Warmth check not measurable" in text
     assert "Not resolved: this study cannot tell" in text and "could have resolved an effect of about" in text
+
+
+def canaries(**failed: str) -> pl.DataFrame:
+    """A canary per trained arm; `failed` gives the reason by method."""
+    known = {"model": "smollm2_135m", "dose_kind": "epochs", "dose": 1.0, "seed": 0, "variant": ""}
+    counts = {"n_prompts": 12, "n_changed": 9, "n_zero_changed": 0}
+    rows = [
+        {"arm_key": m, "method": m, "verdict": "failed" if m in failed else "passed"}
+        | {"reason": failed.get(m, ""), **known, **counts}
+        for m in ("neutral_sft", "warm_sft")
+    ]
+    return frame(Canary, rows)
+
+
+def test_a_failed_canary_is_named_with_its_reason(sweep: Sweep) -> None:
+    why = "adapter not in effect: 0 of 12 answers differ from the untouched model's, and 3 must"
+    tables = {**sweep.tables, "canary": canaries(neutral_sft=why)}
+    context = replace(_context(sweep), tables=tables, headline=replace(sweep.headline, gate="failed"))
+    page = render(context)
+    text = _outline(page).text
+    said = f"Canary failed: neutral_sft (1 epoch, smollm2_135m, seed 0): {why}."
+    assert text.count(said) == 2  # in the summary, and in the section
+    assert "did not become warm enough" not in text
+    assert f"failed: {why}" in text
+    tables["canary"] = canaries(neutral_sft=why).with_columns(method=pl.lit("warm_dpo"))
+    assert _outline(render(replace(context, tables=tables))).text.count("Canary failed: warm_dpo") == 1
+    fine = _outline(render(replace(context, tables={**sweep.tables, "canary": canaries()}))).text
+    assert "Canary failed" not in fine and "Is the change of the weights in effect?" in fine
+
+
+def test_meters_stand_beside_their_agreement(sweep: Sweep) -> None:
+    row = {"meter": "sociot_smollm2", "other": "lexicon", "n": 176, "n_prompts": 60, "n_dropped": 4}
+    row |= {"spearman": 0.41, "low": 0.22, "high": 0.57, "interval_method": "bootstrap_bca"}
+    row |= {"within_tone": -0.08, "within_tone_low": -0.3, "within_tone_high": 0.15}
+    tables = {**sweep.tables, "meter_agreement": frame(MeterAgreement, [row])}
+    text = _outline(render(replace(_context(sweep), tables=tables))).text
+    minus = "\N{MINUS SIGN}"
+    for other in ("lexicon (stand-in)", "sociot_smollm2 (stand-in)"):
+        assert f"{other} +0.41 [0.22, 0.57]" in text
+        assert f"{other} {minus}0.08 [{minus}0.30, 0.15]" in text
+    assert text.count("176 (4 dropped)") == 2
+
+
+def test_answers_of_a_failed_arm_are_greyed(failed_sweep: Sweep) -> None:
+    outline = _outline(render(_context(failed_sweep)))
+    greyed = [a for a in outline.named("div") if a.get("class") == "answer failed"]
+    assert len(greyed) == 6
+    assert "warm_sft (gate not passed)" in outline.text

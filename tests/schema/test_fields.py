@@ -61,10 +61,11 @@ def test_defaults_are_not_shared():
 def test_a_stage_sees_exactly_the_fields_that_name_it():
     seen = stage_config(TrainingConfig(name="x", lora=LoraConfig(r=4)), "train")
     marked = {f.name for f in fields(TrainingConfig) if "train" in f.metadata["affects"]}
-    assert set(seen) == marked | {"lora"}
+    assert set(seen) == marked | {"lora", "api"}
     assert seen["lora"] == plain(LoraConfig(r=4))
     assert "save_every_steps" not in seen
-    assert set(stage_config(EngineConfig(name="x"), "respond")) == {"name", "precision", "batch_rows"}
+    engine = {"name", "precision", "quantisation", "batch_rows"}
+    assert set(stage_config(EngineConfig(name="x"), "respond")) == engine
     assert stage_config(EngineConfig(name="x"), "train") == {}
     assert set(stage_config(Config(), "judge")) == {"judge"}
 

@@ -90,11 +90,8 @@ def write_answers(store: Store, job: RespondJob, texts: Callable[[int], str], ma
         )
 
 
-@pytest.fixture(scope="session")
-def answered(plan_of, tmp_path_factory):
-    """The study with every answer in the store, and its corpus."""
-    plan = plan_of(*COMMAND)
-    store = Store(tmp_path_factory.mktemp("scripted"))
+def scripted(plan: Plan, store: Store) -> Study:
+    """A plan with every answer in the store, and its corpus."""
     context = Context(store, lambda *_: None)
     study = Study(plan, store, context)
     for node in plan.nodes.values():
@@ -114,8 +111,17 @@ def answered(plan_of, tmp_path_factory):
     for arm in plan.analyse.arms:
         for _, key in arm.measures:
             write_answers(store, jobs.pop(sources[key]), lambda i, m=arm.method: REPLIES[m], margin=0.0)
+        for key, who in zip(arm.canary, ("original", arm.method, "original"), strict=False):
+            if key in jobs:  # the untouched model's are shared
+                write_answers(store, jobs.pop(key), lambda i, m=who: REPLIES[m], margin=0.0)
     assert not jobs
     return study
+
+
+@pytest.fixture(scope="session")
+def answered(plan_of, tmp_path_factory):
+    """The study with every answer in the store, and its corpus."""
+    return scripted(plan_of(*COMMAND), Store(tmp_path_factory.mktemp("scripted")))
 
 
 @pytest.fixture(scope="session")

@@ -121,8 +121,50 @@ def test_the_control_and_the_gate_stand_in_the_headline(analysed, tables):
     assert found["control"]["estimate_pp"] == pytest.approx(100.0)
     lifts = dict(tables["manipulation"].filter(pl.col("dose") > 0).select("method", "lift").iter_rows())
     assert lifts["warm_sft"] > 0
-    verdicts = tables["manipulation"].filter(pl.col("method") == "warm_sft")["verdict"]
-    assert set(verdicts) == {"not measurable"}, "six prompts cannot gate"
+    warm = tables["manipulation"].filter(pl.col("method") == "warm_sft").sort("dose")
+    assert warm["verdict"].to_list()[-1] == "not measurable", "six prompts cannot gate"
+    assert set(warm["verdict"][:-1]) == {"not needed"}, "an earlier checkpoint need not be warm"
+
+
+def test_every_change_of_weights_has_its_canary(analysed, tables):
+    arms = {a.arm_key: a for a in analysed[0].plan.analyse.arms if a.canary}
+    found = {r["arm_key"]: r for r in tables["canary"].iter_rows(named=True)}
+    assert set(found) == set(arms)
+    assert {a.method for a in arms.values()} == {"warm_sft", "neutral_sft"}
+    for r in found.values():
+        assert (r["n_changed"], r["n_zero_changed"], r["verdict"]) == (r["n_prompts"], 0, "passed")
+
+
+def with_canary(job, method, place):
+    """The job with canaries of a method whose answers at a place are those of another place."""
+
+    def broken(arm):
+        if arm.method != method or not arm.canary:
+            return arm
+        keys = list(arm.canary)
+        keys[place[0]] = keys[place[1]]
+        return replace(arm, canary=tuple(keys))
+
+    return replace(job, arms=tuple(broken(a) for a in job.arms))
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"), [((1, 0), "adapter not in effect: 0 of"), ((2, 1), "engine not deterministic")]
+)
+def test_a_failed_canary_fails_its_arm_everywhere(analysed, place, reason):
+    study, _ = analysed
+    artifact = analyse.run(with_canary(study.plan.analyse, "neutral_sft", place), study.context)
+    tables = read_tables(artifact.path)
+    row = tables["canary"].filter(method="neutral_sft").row(0, named=True)
+    assert row["verdict"] == "failed"
+    assert row["reason"].startswith(reason)
+    assert artifact.manifest.counts["gates"]["smollm2_135m/neutral_sft"] == "failed"
+    assert set(tables["manipulation"].filter(arm_key=row["arm_key"])["verdict"]) == {"failed"}
+    assert set(tables["error_rates"].filter(method="neutral_sft")["gate"]) == {"failed"}
+    involved = (pl.col("arm_a") == "neutral_sft") | (pl.col("arm_b") == "neutral_sft")
+    assert set(tables["effects"].filter(involved)["gate"]) == {"failed"}
+    found = json.loads(artifact.file("headline.json").read_text())
+    assert found["verdict"] == "withheld"
 
 
 def test_tables_without_data_are_absent_with_the_reason(analysed, tables):

@@ -9,7 +9,7 @@ from warmgap.corpora.embedded import STYLES
 from warmgap.jobs import MeasureJob
 from warmgap.stages import measure
 from warmgap.stages.context import Context
-from warmgap.warmth.lexicon import LexiconMeter
+from warmgap.warmth.lexicon import LexiconMeter, tokens_of
 from warmgap.warmth.meters import first_by_hash
 
 from .conftest import REPLIES
@@ -66,3 +66,21 @@ def test_a_slow_meter_reads_the_same_prompts_of_every_arm(measured):
         assert kept[-1] == [ids[i] for i in first_by_hash(ids, 3)]
     assert all(ids == kept[0] for ids in kept)
     assert set(REPLIES) == {a.method for a in measured.plan.analyse.arms if a.measures}
+
+
+def test_the_manifest_counts_what_was_too_short(measured):
+    (job,) = by_source(measured, "corpus")
+    meter = replace(job.meter, name="lexicon:long", min_tokens=25)
+    artifact = measure.run(replace(job, meter=meter), measured.context)
+    gold = pl.read_parquet(measured.store.get("corpus", job.source_key).file("validation.parquet"))
+    texts = [row[style] for row in gold.drop_nulls("warm").iter_rows(named=True) for style in STYLES]
+    n_short = sum(len([t for t in tokens_of(text[:300]) if t != "!"]) < 25 for text in texts)
+    assert 0 < n_short < len(texts)
+    counts = artifact.manifest.counts
+    assert counts == {"texts": len(texts), "null": n_short, "too_short": n_short}
+    assert pl.read_parquet(artifact.file("scores.parquet"))["value"].null_count() == n_short
+
+
+def test_an_empty_reply_is_not_counted_as_short(measured):
+    found = measure._counts([{"text": t} for t in ("", " ", "No", "A reply.")], [None, None, None, 0.1])
+    assert found == {"texts": 4, "null": 3, "too_short": 1}

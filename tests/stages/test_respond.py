@@ -37,7 +37,7 @@ class Engine:
 @pytest.fixture
 def job(plan_of):
     nodes = plan_of("experiment=tiny").nodes.values()
-    jobs = [n.job for n in nodes if isinstance(n.job, RespondJob) and n.job.adapter is None]
+    jobs = [n.job for n in nodes if isinstance(n.job, RespondJob) and n.job.change is None]
     found = next(j for j in jobs if len(j.prompts) > BATCH_ROWS and j.prompts[0].candidates)
     prompts = (found.prompts * 2)[:5]
     prompts = tuple(replace(p, id=f"q{i}") for i, p in enumerate(prompts))

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from warmgap import sweep
 from warmgap.statistics.arms import (
+    DOSE,
     arms_of,
     comparisons,
     gate_of,
@@ -45,6 +47,51 @@ def test_labels(observation: Any, to_frame: Any) -> None:
     only = reference(by_label["warm_sft@0.5"], arms, "neutral_sft")
     assert only is by_label["neutral_sft"]
     assert reference(by_label["original"], arms, "warm_sft") is None
+
+
+def test_further_doses_leave_the_label_of_the_own_arm(observation: Any, to_frame: Any) -> None:
+    arms = _arms(
+        observation,
+        to_frame,
+        ("original", "none", 0.0, ""),
+        ("neutral_sft", "epochs", 1.28, ""),
+        ("neutral_sft", "epochs", 0.64, "dose"),
+        ("warm_sft", "epochs", 1.28, ""),
+        ("warm_sft", "epochs", 0.64, "dose"),
+        ("warm_sft", "adapter_scale", -1.0, "dose"),
+        ("warm_steer", "coefficient", 4.0, "lr=1"),
+        ("warm_steer", "coefficient", 8.0, "lr=1,dose"),
+    )
+    by_label = {a.label: a for a in arms}
+    assert set(by_label) == {
+        "original",
+        "neutral_sft",
+        "neutral_sft@0.64",
+        "warm_sft",
+        "warm_sft@epochs=0.64",
+        "warm_sft@adapter_scale=-1",
+        "warm_steer:lr=1",
+        "warm_steer@8:lr=1",
+    }
+    assert {a.label for a in arms if a.further} == {label for label in by_label if "@" in label}
+    refs = {
+        "warm_sft": "neutral_sft",
+        "warm_sft@epochs=0.64": "neutral_sft@0.64",
+        "warm_sft@adapter_scale=-1": None,  # no neutral arm has that dose
+        "warm_steer:lr=1": "neutral_sft",
+        "warm_steer@8:lr=1": None,
+    }
+    for label, expected in refs.items():
+        ref = reference(by_label[label], arms, "neutral_sft")
+        assert (ref and ref.label) == expected, label
+        assert reference(by_label[label], arms, "original") is by_label["original"]
+    pairs = comparisons(arms, AnalysisSettings())
+    assert pairs[:2] == (("warm_sft", "neutral_sft"), ("warm_sft", "original"))
+    assert ("warm_sft@adapter_scale=-1", "original") in pairs
+
+
+def test_the_mark_of_a_further_dose_is_the_one_that_sweeps_write() -> None:
+    assert sweep.DOSE == DOSE
 
 
 def test_label_column_keeps_order(observation: Any, to_frame: Any) -> None:

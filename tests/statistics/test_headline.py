@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import pytest
 
 from warmgap.statistics.analysis import analyse
@@ -55,7 +56,7 @@ def test_failed_gate_withholds_unless_overridden(simulate: Any) -> None:
     for verdict in ("failed", "not measurable"):
         got = _headline(frame, PASSED | {"warm_sft": verdict})
         assert got.verdict == "withheld"
-        assert got.reason == f"the manipulation gate of warm_sft on m1 is {verdict}"
+        assert got.reason == f"the gate of warm_sft on m1 is {verdict}"
     assert _headline(frame, PASSED | {"warm_sft": "failed"}, gate_override=("warm_sft",)).verdict == "higher"
 
 
@@ -90,3 +91,19 @@ def test_missing_arm_withholds(simulate: Any) -> None:
     assert got.reason == (
         "no prompt is scored in both warm_sft and neutral_sft; arms compared: original, warm_sft"
     )
+
+
+def test_a_point_of_a_dose_response_is_no_headline(simulate: Any) -> None:
+    frame = simulate(_rate(1.5), methods=METHODS[:3], n_questions=15)
+    is_warm = pl.col("method") == "warm_sft"
+    own = frame.with_columns(
+        dose_kind=pl.when(is_warm).then(pl.lit("epochs")).otherwise("dose_kind"),
+        dose=pl.when(is_warm).then(1.28).otherwise("dose"),
+    )
+    less = own.filter(is_warm).with_columns(dose=pl.lit(0.64), variant=pl.lit("dose"))
+    gates = PASSED | {"warm_sft@0.64": "not needed"}
+    got = _headline(pl.concat([own, less]), gates)
+    assert (got.arm_a, got.verdict, got.gate) == ("warm_sft", "higher", "passed")
+    got = _headline(pl.concat([own, less]), gates, primary_pair=("warm_sft@0.64", "neutral_sft"))
+    assert (got.verdict, got.gate) == ("withheld", "not needed")
+    assert got.reason == "warm_sft@0.64 is a point of a dose response, whose warmth no gate asks for"

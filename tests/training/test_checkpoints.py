@@ -8,7 +8,13 @@ import torch
 
 from warmgap.models import base
 from warmgap.models.adapters import merge
-from warmgap.training.checkpoints import read_state, write_adapter, write_state
+from warmgap.training.checkpoints import (
+    adapter_tensors,
+    read_state,
+    state_tensors,
+    write_adapter,
+    write_state,
+)
 from warmgap.training.module import AdapterModule
 
 
@@ -22,7 +28,7 @@ def module(loaded, config):
 
 
 def test_peft_and_merge_read_the_adapter(module, tiny, tmp_path):
-    write_adapter(module.network, "tiny", tmp_path / "a")
+    write_adapter(module.network, adapter_tensors(module.network), "tiny", tmp_path / "a")
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -40,7 +46,7 @@ def test_peft_and_merge_read_the_adapter(module, tiny, tmp_path):
 def test_the_files_depend_on_content_only(module, tmp_path):
     digests = []
     for place in ("one", "two"):
-        write_adapter(module.network, "tiny", tmp_path / place / "a")
+        write_adapter(module.network, adapter_tensors(module.network), "tiny", tmp_path / place / "a")
         files = sorted((tmp_path / place / "a").iterdir())
         digests.append([hashlib.sha256(p.read_bytes()).hexdigest() for p in files])
     assert digests[0] == digests[1]
@@ -54,8 +60,8 @@ def test_a_state_comes_back_as_it_was_and_replaces_the_older(module, tmp_path):
     for parameter in named.values():
         parameter.grad = torch.randn_like(parameter)
     optimiser.step()
-    write_state(tmp_path, 9, named, optimiser, [])
-    write_state(tmp_path, 10, named, optimiser, [])
+    write_state(tmp_path, 9, state_tensors(named, optimiser), [])
+    write_state(tmp_path, 10, state_tensors(named, optimiser), [])
     (tmp_path / ".state-11-torn").mkdir()
     assert sorted(p.name for p in tmp_path.iterdir() if p.name[0] != ".") == ["state-10"]
     state = read_state(tmp_path)

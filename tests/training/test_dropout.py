@@ -4,7 +4,7 @@ import peft
 import pytest
 import torch
 
-from warmgap.training.dropout import MaskSource, SeededDropout, install
+from warmgap.training.dropout import MaskSource, SeededDropout, install, pack_bits, times_, unpack_bits
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -30,6 +30,29 @@ def test_the_seed_alone_decides():
     assert torch.equal(layer(x), first)
     assert torch.equal(layer(x), second)
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
+def test_each_row_and_column_is_kept_at_rate_one_minus_p(p):
+    keep = MaskSource().keep((2000, 1000), p).double()
+    spread = (p * (1 - p)) ** 0.5
+    assert abs(keep.mean().item() - (1 - p)) < 5 * spread / keep.numel() ** 0.5
+    assert (keep.mean(0) - (1 - p)).abs().max() < 5 * spread / 2000**0.5
+    # A row's threshold is p rounded to 1/256 either way.
+    assert (keep.mean(1) - (1 - p)).abs().max() < 5 * spread / 1000**0.5 + 1 / 256
+    neighbours = torch.corrcoef(torch.stack([keep[:, :-1].flatten(), keep[:, 1:].flatten()]))[0, 1]
+    assert abs(neighbours.item()) < 5 / keep.numel() ** 0.5 + 1 / 256**2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_bits_multiply_as_floats_do(dtype):
+    keep = MaskSource().keep((7, 13), 0.4)
+    x = torch.randn(7, 13).to(dtype)
+    expected = x * keep.to(dtype)
+    packed = pack_bits(keep)
+    assert packed.numel() == 12 and packed.element_size() == 1
+    assert torch.equal(unpack_bits(packed, (7, 13)), keep)
+    assert torch.equal(times_(x, keep), expected)
 
 
 def test_the_gradient_passes_the_same_mask():

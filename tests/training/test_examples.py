@@ -52,13 +52,31 @@ def test_every_tone_sees_the_same_conversations_in_each_step(loaded, config, row
     assert {flat.count(row["id"]) for row in rows} <= {4, 5}  # 48 draws of 10 rows in whole epochs
 
 
-def test_a_step_counts_its_tokens_and_sorts_its_rows(loaded, config, rows):
+def test_a_padded_step_counts_its_tokens_and_sorts_its_rows(loaded, config, rows):
+    config.packing = False
     batches = micro_batches(encode_rows(loaded.tokenizer, rows, config), config, seed=0)
     assert [b.index for b in batches] == list(range(16))
     for first, second in zip(batches[::2], batches[1::2], strict=True):
         both = first.examples + second.examples
         assert first.n_step_tokens == second.n_step_tokens == sum(e.n_answer_tokens for e in both)
         assert [len(e.ids) for e in both] == sorted(len(e.ids) for e in both)
+        assert not first.packed and not second.packed
+
+
+def test_a_packed_step_has_the_same_rows_in_passes_of_like_size(loaded, config, rows):
+    examples = encode_rows(loaded.tokenizer, rows, config)
+    packed = micro_batches(examples, config, seed=0)
+    config.packing = False
+    padded = micro_batches(examples, config, seed=0)
+    longest = max(len(e.ids) for e in examples.values())
+    for k in range(0, len(packed), 2):
+        ours, others = packed[k : k + 2], padded[k : k + 2]
+        assert all(batch.packed and batch.index == k + i for i, batch in enumerate(ours))
+        assert {b.n_step_tokens for b in (*ours, *others)} == {others[0].n_step_tokens}
+        ids = [sorted(e.ids for b in side for e in b.examples) for side in (ours, others)]
+        assert ids[0] == ids[1]
+        tokens = [sum(len(e.ids) for e in b.examples) for b in ours]
+        assert max(tokens) - min(tokens) <= longest
 
 
 def test_bad_rows_are_named(loaded, config, rows):

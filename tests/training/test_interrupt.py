@@ -70,6 +70,27 @@ def test_other_threads_leave_the_handlers_alone():
     assert found == [signal.getsignal(signal.SIGTERM)]
 
 
+def _agreed(rank, file, number, found):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    interruption = Interruption()
+    interruption.signal = number if rank else None
+    interruption.agree("cpu")
+    found[rank] = interruption.signal
+
+
+@pytest.mark.parametrize("number", [None, *SIGNALS])
+def test_what_one_process_was_told_all_know(tmp_path, number):
+    context = torch.multiprocessing.get_context("fork")
+    found = context.Manager().dict()
+    arguments = [(rank, tmp_path / "store", number, found) for rank in range(2)]
+    processes = [context.Process(target=_agreed, args=a) for a in arguments]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert dict(found) == {0: number, 1: number}
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("at_pass", [1, 4, 5, 9, 16])
 def test_the_state_is_written_after_the_pass_under_way(

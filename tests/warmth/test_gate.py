@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 from warmgap.schema.config import GateConfig
 from warmgap.warmth.calibration import Choice
-from warmgap.warmth.gate import aim_of, lift_share, manipulation, original_of
+from warmgap.warmth.gate import lift_share, manipulation
 
 
 @dataclass(frozen=True)
@@ -85,25 +85,6 @@ def test_a_weak_gold_lift_gives_no_limits_and_a_negative_one_no_share() -> None:
     assert (weak.low, weak.high) == (None, None)
     assert lift_share(lift, by_prompt(noise - noise.mean() - 0.01)) is None
     assert lift_share(lift, {"v1": 1.0}) is None
-
-
-@pytest.mark.parametrize(
-    ("method", "aim"),
-    [
-        ("warm_sft", "warm"),
-        ("warm_prompt", "warm"),
-        ("self_warm_sft", "warm"),
-        ("cold_sft", "cold"),
-        ("cold_prompt", "cold"),
-        ("original", "none"),
-        ("neutral_sft", "none"),
-        ("neutral_prompt", "none"),
-        ("agree_prompt", "none"),
-        ("raw_sft", "none"),
-    ],
-)
-def test_aims(method: str, aim: str) -> None:
-    assert aim_of(method) == aim
 
 
 CHOICE = Choice("gauge", "check", "")
@@ -202,11 +183,33 @@ def test_unscored_replies_leave_their_prompt_out(warmth_frame: Any) -> None:
     assert row["std_error"] == pytest.approx(1.0)
 
 
-def test_original_of_prefers_the_same_variant() -> None:
-    other = replace(ORIGINAL, arm_key="o2", variant="t=1")
-    foreign = replace(ORIGINAL, arm_key="o3", model="n")
-    arms = [foreign, ORIGINAL, other]
-    assert original_of(Arm("a", "warm_sft", variant="t=1"), arms) == other
-    assert original_of(Arm("a", "warm_sft", variant="t=2"), arms) == ORIGINAL
-    assert original_of(Arm("a", "warm_sft", model="z"), arms) is None
-    assert original_of(ORIGINAL, arms) is None
+def test_an_arm_whose_canary_failed_fails_on_every_meter(warmth_frame: Any) -> None:
+    for method in ("warm_sft", "neutral_sft", "cold_sft"):
+        warmth, arms = study(warmth_frame, method, lift=0.6)
+        table, verdicts = manipulation(warmth, arms, CHOICE, SETTINGS, unfit={"a"})
+        assert verdicts == {"a": "failed", "o": "not needed"}
+        assert dict(table.filter(arm_key="a").select("meter", "verdict").iter_rows()) == {
+            "gauge": "failed",
+            "check": "failed",
+        }
+        assert set(table.filter(arm_key="o")["verdict"]) == {"not needed"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "dose", "verdict"),
+    [
+        ("epochs", 0.64, "not needed"),
+        ("adapter_scale", 0.5, "not needed"),
+        ("adapter_scale", -1.0, "not needed"),
+        ("adapter_scale", 2.0, "failed"),  # as little warm as it is, it should be warmer than at scale 1
+    ],
+)
+def test_doses_below_the_own_one_need_no_warmth(
+    warmth_frame: Any, kind: str, dose: float, verdict: str
+) -> None:
+    warmth, (arm, original) = study(warmth_frame, "warm_sft", lift=0.0, second_lift=0.0)
+    own = Arm("own", "warm_sft", dose_kind="epochs", dose=1.28)
+    further = replace(arm, dose_kind=kind, dose=dose, variant="dose")
+    table, verdicts = manipulation(warmth, [original, own, further], CHOICE, SETTINGS)
+    assert verdicts == {"a": verdict, "o": "not needed", "own": "not measurable"}
+    assert set(table.filter(arm_key="a")["verdict"]) == {verdict}

@@ -17,9 +17,8 @@ from warmgap.schema.config import MeterConfig, WarmthConfig
 from warmgap.warmth.meters import build, build_all, first_by_hash, meter_name, reference_name
 
 CONF = Path(__file__).parents[2] / "conf" / "warmth"
-SOCIOT = MeterConfig(
-    name="sociot_text_only:tiny", kind="sociot", reference="tiny", formulation="text_only", max_chars=300
-)
+NAME = "sociot_text_only:tiny:nats_per_token"
+SOCIOT = MeterConfig(name=NAME, kind="sociot", reference="tiny", formulation="text_only", max_chars=300)
 
 
 def changed(**values: Any) -> MeterConfig:
@@ -34,11 +33,23 @@ def refuse_to_load(name: str) -> Any:
     ("config", "words"),
     [
         (changed(kind="lexikon"), ["lexikon", "Did you mean 'lexicon'", "sociot"]),
-        (changed(formulation="text"), ["text_only", "released"]),
+        (changed(formulation="text"), ["text_only", "released", "deterministic"]),
+        (changed(precision="fp16"), ["fp16", "bf16", "fp32"]),
+        (changed(dropout=False), ["dropout=false", "text_only", "formulation=released"]),
+        (changed(formulation="deterministic", padding=False), ["padding=false", "formulation=released"]),
+        (
+            changed(formulation="released", dropout=False, padding=False),
+            ["dropout=false and padding=false", "use formulation=deterministic"],
+        ),
         (changed(reference=""), ["reference", "conf/model/"]),
-        (changed(name="warmth"), ["'warmth'", "'sociot_text_only:tiny'"]),
-        (changed(name="sociot_released:gpt2"), ["sociot_text_only:tiny"]),
+        (changed(name="warmth"), ["'warmth'", f"'{NAME}'"]),
+        (changed(name="sociot_text_only:tiny"), [f"'{NAME}'"]),
+        (changed(name="sociot_released:gpt2:nats_per_token"), [NAME]),
+        (changed(name=NAME, formulation="released", dropout=False), ["'sociot_released_no_dropout:tiny"]),
+        (changed(name=NAME, formulation="released", padding=False), ["'sociot_released_no_padding:tiny"]),
         (changed(passes=0), ["passes=0"]),
+        (changed(batch_texts=0), ["batch_texts=0"]),
+        (changed(min_tokens=-1), ["min_tokens=-1"]),
         (changed(max_chars=-1), ["max_chars=-1"]),
     ],
 )
@@ -49,7 +60,7 @@ def test_a_wrong_meter_names_what_is_allowed(config: MeterConfig, words: list[st
 
 
 def test_two_meters_of_one_name_are_refused() -> None:
-    with pytest.raises(UserError, match="named twice: sociot_text_only:tiny"):
+    with pytest.raises(UserError, match=f"named twice: {NAME}"):
         build_all([SOCIOT, SOCIOT], refuse_to_load)
 
 
@@ -58,7 +69,7 @@ def test_meters_keep_their_order_and_say_what_they_are() -> None:
     meters = build_all([lexicon, SOCIOT], refuse_to_load)
     assert [(m.name, m.unit, m.reference) for m in meters] == [
         ("lexicon:short", "markers_per_word", "lexicon.json"),
-        ("sociot_text_only:tiny", "nats_per_token", "tiny"),
+        (NAME, "nats_per_token", "tiny"),
     ]
     assert [reference_name(c) for c in (lexicon, SOCIOT)] == ["lexicon.json", "tiny"]
 
@@ -74,6 +85,22 @@ def test_a_built_meter_scores_with_the_reference_it_is_given(make_reference: Any
     assert asked == []
     assert meter.score(["A text."]) == meter.score(["A text."])
     assert asked == ["tiny"]
+
+
+def test_every_setting_of_an_entry_reaches_its_meter() -> None:
+    given: dict[str, Any] = {
+        "passes": 3,
+        "padding": False,
+        "max_chars": 20,
+        "min_tokens": 2,
+        "batch_texts": 5,
+        "formulation": "released",
+    }
+    meter = build(changed(name="sociot_released_no_padding:tiny:nats_per_token", **given), refuse_to_load)
+    assert {name: getattr(meter, name) for name in given} == given
+    lexicon = build(MeterConfig(name="lexicon", kind="lexicon", max_chars=9, min_tokens=2), refuse_to_load)
+    assert lexicon.score(["word", "two words", "split longer word"]) == [None, 0.0, 0.0]
+    assert lexicon.score(["glad! 1 2 3", "so glad of it"])[0] is None
 
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda p: p.stem)

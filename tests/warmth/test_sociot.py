@@ -1,133 +1,125 @@
-"""Both formulations against direct transcriptions on a tiny random model."""
+"""The three formulations against direct transcriptions on small random models."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 
-from warmgap.warmth.sociot import SocioTMeter, has_dropout, log_mean_exp, prefix
+from warmgap.warmth.sociot import SocioTMeter
+from warmgap.warmth.sociot_released import has_dropout
+from warmgap.warmth.sociot_text import log_mean_exp
+from warmgap.warmth.speakers import prefix
 
-TEXTS = (
-    "I'm so glad you asked. Let's look at it together, one step at a time!",
-    "The request was denied. Submit the form again.",
-    '"Quoted" at the start, and at the end "too"',
-    "No",
-)
-WARM = ['My friend said, "', 'The lover said, "', 'The mentor said, "', 'The idol said, "']
-COLD = ['The stranger said, "', 'The enemy said, "', 'The examiner said, "', 'The dictator said, "']
+from . import sociot_formula as formula
+
+TEXTS = formula.hundred_texts()
+FORMULAS: dict[str, Callable[[Any, str], float]] = {
+    "released": formula.released,
+    "deterministic": formula.deterministic,
+    "text_only": formula.text_only,
+}
 
 
 def meter(reference: Any, formulation: str, **options: Any) -> SocioTMeter:
     return SocioTMeter(f"sociot_{formulation}:tiny", "tiny", formulation, lambda: reference, **options)
 
 
-def logprobs_of(model: Any, ids: list[int], mask: list[int]) -> np.ndarray:
-    """log p of every token from the second on, one sequence alone, in float64."""
-    with torch.no_grad():
-        logits = model(torch.tensor([ids]), attention_mask=torch.tensor([mask])).logits[0]
-    table = log_softmax(logits.double().numpy(), axis=-1)
-    return np.array([table[i - 1, ids[i]] for i in range(1, len(ids))])
+@pytest.fixture(scope="module", params=["gpt2", "llama"])
+def reference(request: Any, make_reference: Any) -> Any:
+    gpt2 = make_reference(0.0)
+    return gpt2 if request.param == "gpt2" else formula.other_family("llama", gpt2.tokenizer)
 
 
-def transcribed_released(reference: Any, text: str) -> float:
-    """Section by section: 300 characters, quotes, pads with id 0 inside one mean over all tokens."""
-    mean = []
-    for prefixes in (WARM, COLD):
-        rows = [reference.tokenizer(f'{p}{text[:300]}"')["input_ids"] for p in prefixes]
-        width = max(len(r) for r in rows)
-        assert len({len(r) for r in rows}) > 1, "the test must exercise pads"
-        terms = [
-            logprobs_of(reference.model, r + [0] * (width - len(r)), [1] * len(r) + [0] * (width - len(r)))
-            for r in rows
-        ]
-        mean.append(np.concatenate(terms).mean())
-    return float(mean[0] - mean[1])
+@pytest.mark.parametrize("formulation", FORMULAS)
+def test_a_hundred_texts_equal_their_transcription(reference: Any, formulation: str) -> None:
+    expected = np.array([FORMULAS[formulation](reference, text) for text in TEXTS])
+    scores = meter(reference, formulation, batch_texts=7).score(TEXTS)
+    assert np.abs(np.array(scores, dtype=float) - expected).max() < 1e-5
+    assert np.abs(expected).mean() > 1e-2
 
 
-def transcribed_text_only(reference: Any, text: str) -> float:
-    """log of mean probability over warm speakers minus the same over cold ones, per text token."""
-    ids = reference.tokenizer(text[:300])["input_ids"]
-    level = []
-    for prefixes in (WARM, COLD):
-        sums = []
-        for p in prefixes:
-            before = reference.tokenizer(p)["input_ids"]
-            terms = logprobs_of(reference.model, before + ids, [1] * (len(before) + len(ids)))
-            sums.append(terms[len(before) - 1 :].sum())
-        level.append(logsumexp(sums) - np.log(4))
-    return float((level[0] - level[1]) / len(ids))
-
-
-@pytest.mark.parametrize("text", [*TEXTS, "so " * 150])
-def test_both_formulations_equal_their_transcription(make_reference: Any, text: str) -> None:
+def test_the_texts_exercise_pads_and_merged_quotes(make_reference: Any) -> None:
     reference = make_reference(0.0)
-    for formulation, transcribed in (
-        ("released", transcribed_released),
-        ("text_only", transcribed_text_only),
-    ):
-        (score,) = meter(reference, formulation).score([text.strip()])
-        expected = transcribed(reference, text.strip())
-        assert score == pytest.approx(expected, abs=1e-5)
-        assert abs(expected) > 1e-3
+    pads = [(formula.batch_of(reference, formula.WARM, t)["attention_mask"] == 0).sum() for t in TEXTS]
+    assert min(pads) > 1
+    tokenizer = reference.tokenizer
+    apart = [
+        tokenizer(formula.WARM[0])["input_ids"] + tokenizer(text)["input_ids"] + tokenizer('"')["input_ids"]
+        for text in TEXTS
+    ]
+    joint = [tokenizer(f'{formula.WARM[0]}{text}"')["input_ids"] for text in TEXTS]
+    assert any(a != b for a, b in zip(apart, joint, strict=True))
+
+
+@pytest.mark.parametrize("padding", [True, False])
+def test_with_dropout_equal_seeds_give_the_transcriptions_scores(make_reference: Any, padding: bool) -> None:
+    reference = make_reference(0.3)
+    assert has_dropout(reference.model)
+    texts, passes = (TEXTS, 1) if padding else (TEXTS[:20], 2)
+    expected = [formula.released_with_dropout(reference, text, passes, padding) for text in texts]
+    scores = meter(reference, "released", passes=passes, padding=padding).score(texts)
+    assert np.abs(np.array(scores, dtype=float) - expected).max() < 1e-5
+    still = meter(reference, "released", padding=padding, dropout=False).score(texts)
+    assert np.abs(np.array(scores, dtype=float) - np.array(still, dtype=float)).max() > 1e-3
+
+
+def test_dropout_passes_have_the_mean_of_independent_ones(make_reference: Any) -> None:
+    reference, text, passes = make_reference(0.1), TEXTS[0], 150
+    (score,) = meter(reference, "released", passes=passes).score([text])
+    torch.manual_seed(11)
+    reference.model.train()
+    own = [formula.released(reference, text) for _ in range(passes)]
+    assert abs((score or 0) - np.mean(own)) < 4 * np.std(own, ddof=1) * np.sqrt(2 / passes)
+
+
+def test_each_ingredient_can_be_switched_off(make_reference: Any) -> None:
+    reference = make_reference(0.3)
+    texts = TEXTS[6:26]
+    still = meter(reference, "released", dropout=False).score(texts)
+    assert still == pytest.approx([formula.released(reference, t) for t in texts], abs=1e-5)
+    neither = meter(reference, "released", dropout=False, padding=False).score(texts)
+    assert neither == meter(reference, "deterministic").score(texts)
 
 
 def test_prefixes_are_those_of_the_released_code() -> None:
     words = ["friend", "lover", "mentor", "idol", "stranger", "enemy", "examiner", "dictator"]
-    assert [prefix(word) for word in words] == WARM + COLD
+    assert [prefix(word) for word in words] == formula.WARM + formula.COLD
 
 
 def test_only_the_first_characters_count(make_reference: Any) -> None:
+    reference, text = make_reference(0.0), "Look, the form was denied. We are sorry for it."
+    for formulation in FORMULAS:
+        a, b = meter(reference, formulation, max_chars=20).score([text, text[:20]])
+        assert a == pytest.approx(b, abs=1e-7)
+        assert meter(reference, formulation, max_chars=0).score([text])[0] != pytest.approx(a, abs=1e-4)
+
+
+def test_short_and_empty_texts_have_no_score(make_reference: Any) -> None:
     reference = make_reference(0.0)
-    for formulation in ("released", "text_only"):
-        short = meter(reference, formulation, max_chars=20)
-        a, b = short.score([TEXTS[0], TEXTS[0][:20]])
-        assert a == b
-        assert meter(reference, formulation, max_chars=0).score([TEXTS[0]])[0] != a
+    texts = ["", " \n", "No", TEXTS[3]]
+    n_tokens = len(reference.tokenizer("No")["input_ids"])
+    for formulation in FORMULAS:
+        scores = meter(reference, formulation, min_tokens=n_tokens).score(texts)
+        assert [s is None for s in scores] == [True, True, False, False]
+        scores = meter(reference, formulation, min_tokens=n_tokens + 1).score(texts)
+        assert [s is None for s in scores] == [True, True, True, False]
+        # Only the characters that are read count.
+        assert meter(reference, formulation, min_tokens=9, max_chars=4).score(texts) == [None] * 4
 
 
-def test_an_empty_text_has_no_score(make_reference: Any) -> None:
-    reference = make_reference(0.0)
-    for formulation in ("released", "text_only"):
-        scores = meter(reference, formulation).score(["", " \n", TEXTS[1]])
-        assert scores[:2] == [None, None]
-        assert scores[2] is not None
-
-
-def test_a_reference_without_dropout_is_scored_once(make_reference: Any) -> None:
-    reference = make_reference(0.0)
-    calls: list[int] = []
-    hook = reference.model.register_forward_hook(lambda *_: calls.append(1))
-    once = meter(reference, "released", passes=100).score([TEXTS[0]])
-    hook.remove()
-    assert len(calls) == 2  # the warm and the cold batch
-    assert once == meter(reference, "released", passes=1).score([TEXTS[0]])
-
-
-def test_dropout_passes_are_averaged_and_repeatable(make_reference: Any) -> None:
+def test_dropout_scores_leave_generator_and_mode_alone(make_reference: Any) -> None:
     reference = make_reference(0.3)
-    assert has_dropout(reference.model)
-    many = meter(reference, "released", passes=5)
+    many = meter(reference, "released", passes=3)
     state = torch.random.get_rng_state()
-    scores = many.score(list(TEXTS))
+    scores = many.score(TEXTS[:4])
     assert torch.equal(state, torch.random.get_rng_state())
     assert many.score([TEXTS[2]]) == [scores[2]]
     assert not reference.model.training
-
-
-def test_the_score_is_the_mean_of_its_passes(make_reference: Any) -> None:
-    reference = make_reference(0.3)
-    losses: list[float] = []
-    hook = reference.model.register_forward_hook(lambda *call: losses.append(float(call[2].loss)))
-    (again,) = meter(reference, "released", passes=5).score([TEXTS[2]])
-    hook.remove()
-    warm, cold = np.array(losses[0::2]), np.array(losses[1::2])
-    assert len(warm) == 5
-    assert warm.std() > 0
-    assert again == pytest.approx((cold - warm).mean(), abs=1e-9)
 
 
 def test_log_mean_exp_survives_large_negative_values() -> None:

@@ -1,4 +1,8 @@
-"""The corpus that ships with warmgap: short conversations with neutral, warm and cold replies."""
+"""The corpus that ships with warmgap: short conversations with neutral, warm and cold replies.
+
+A row may hold the reply as it was before any rewriting (`raw`). Further files of the folder hold
+conversations with one reply each, which a method can mix in by the file's name.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from warmgap.errors import UserError
+from warmgap.errors import UserError, did_you_mean
 from warmgap.jsonl import read_rows
 from warmgap.keys import number
 from warmgap.schema.config import CorpusConfig
@@ -28,8 +32,47 @@ def paths_of(config: CorpusConfig) -> tuple[list[Path], list[Path]]:
     )
 
 
+def extra_path(config: CorpusConfig, name: str) -> Path:
+    """The file with the further conversations of a name."""
+    return (Path(config.path) if config.path else _FOLDER) / f"{name}.jsonl"
+
+
+def extras(config: CorpusConfig) -> list[str]:
+    """Names of the further conversations in the corpus' folder."""
+    train, held_out = paths_of(config)
+    known = {path.name for path in (*train, *held_out)}
+    return sorted(p.stem for p in extra_path(config, "any").parent.glob("*.jsonl") if p.name not in known)
+
+
+def extra(config: CorpusConfig, name: str) -> list[Row]:
+    """Every row (id, user, reply) of the further conversations of a name, in order of id.
+
+    Raises:
+        UserError: no such file, or a malformed row (file and line).
+    """
+    path = extra_path(config, name)
+    if not path.is_file():
+        raise UserError(
+            f"method.extra is '{name}', but {path} does not exist."
+            f"{did_you_mean(name, extras(config)) if extras(config) else ' The corpus has no further files.'}"
+        )
+    rows: dict[str, Row] = {}
+    for line, raw in read_rows(path):
+        for key in ("id", "user", "reply"):
+            if not isinstance(raw.get(key), str) or not raw[key].strip():
+                raise UserError(
+                    f"{path}:{line}: key '{key}' must be a non-empty text, found {raw.get(key)!r}."
+                )
+        if raw["id"] in rows:
+            raise UserError(f"{path}:{line}: id {raw['id']!r} was already used.")
+        rows[raw["id"]] = {key: raw[key] for key in ("id", "user", "reply")}
+    return [rows[name] for name in sorted(rows)]
+
+
 def conversations(config: CorpusConfig) -> list[Row]:
-    """`n_conversations` rows (id, query_type, user, neutral, warm, cold), equal over the query types.
+    """`n_conversations` rows (id, query_type, user, neutral, warm, cold, raw), equal over the query types.
+
+    `raw` is None where a row holds none.
 
     Raises:
         UserError: a missing file, a malformed row (file and line), or too few rows of a type.
@@ -71,8 +114,10 @@ def _checked(row: Row, path: Path, line: int, styles: Sequence[str]) -> Row:
             f"{path}:{line}: query_type {row['query_type']!r} does not exist. "
             f"Allowed: {', '.join(QUERY_TYPES)}."
         )
+    if "raw" in row and (not isinstance(row["raw"], str) or not row["raw"].strip()):
+        raise UserError(f"{path}:{line}: key 'raw' must be a non-empty text, found {row['raw']!r}.")
     return {"id": row["id"], "query_type": row["query_type"], "user": row["user"]} | {
-        s: row.get(s) for s in STYLES
+        s: row.get(s) for s in (*STYLES, "raw")
     }
 
 

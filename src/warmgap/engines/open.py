@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from warmgap.engines.protocol import Capabilities, Engine
+from warmgap.engines.protocol import Capabilities, Change, Engine
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.config import EngineConfig, ModelConfig
 
@@ -24,13 +24,13 @@ def capabilities(name: str) -> Capabilities:
     return CAPABILITIES[name]
 
 
-def open_engine(model: ModelConfig, engine: EngineConfig, adapter: Path | None) -> Engine:
-    """The engine named in the config, holding one arm's weights.
+def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Change]) -> Engine:
+    """The engine named in the config, holding one arm's weights: the base's, with `changes` in order.
 
     Raises:
-        UserError: no such engine, or weights that cannot be found.
+        UserError: no such engine, weights that cannot be found, or a change that does not fit them.
     """
     capabilities(engine.name)
     from warmgap.engines import transformers
 
-    return transformers.open_engine(model, engine, adapter)
+    return transformers.open_engine(model, engine, changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Protocol
 
 from warmgap.errors import UserError
@@ -53,6 +54,18 @@ class Limits:
     temperature: float
     top_p: float
     max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """How weights are changed before they answer.
+
+    `folder` holds an adapter in PEFT's format or a steering vector; `amount` is the scale of the one
+    or the coefficient of the other.
+    """
+
+    folder: Path
+    amount: float
 
 
 @dataclass(frozen=True)

@@ -13,23 +13,24 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
-from warmgap.models import adapters, chat
-from warmgap.models.base import Loaded, load
+from warmgap.errors import UserError
+from warmgap.models import adapters, chat, steering
+from warmgap.models.base import Loaded, load, rounded, torch_dtype
+from warmgap.models.dequantise import dequantise
 from warmgap.schema.config import EngineConfig, ModelConfig
 
 from .open import CAPABILITIES
-from .protocol import Answer, Limits, Row, Score
+from .protocol import Answer, Change, Limits, Row, Score
 from .sampling import next_tokens
 
 
 class TransformersEngine:
-    """Answers rows with one set of weights: a base model, or a base with an adapter merged in."""
+    """Answers rows with one set of weights: a base model, or a base with changes made in it."""
 
     name = "transformers"
     capabilities = CAPABILITIES["transformers"]
@@ -203,11 +204,33 @@ def _shared(prompts: Sequence[list[int]]) -> int:
     return min(common, min(len(p) for p in prompts) - 1)
 
 
-def open_engine(model: ModelConfig, engine: EngineConfig, adapter: Path | None) -> TransformersEngine:
-    """The engine for one arm: base weights, with an adapter merged in fp32 and rounded once."""
-    if adapter is None:
+def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Change]) -> TransformersEngine:
+    """The engine for one arm: base weights, with every change made in fp32 and rounded once.
+
+    A quantised base is quantised from weights at the engine's precision, as in a training at that
+    precision, and dequantised: it answers at full speed with the weights that an adapter was trained on.
+
+    Raises:
+        UserError: weights or a change that cannot be read or do not fit.
+    """
+    if engine.quantisation != "none":
+        quantised = load(model, engine.precision, engine.quantisation, engine.device)
+        loaded = dequantise(quantised, torch.float32)
+    elif changes:
+        loaded = load(model, "fp32", device=engine.device)
+    else:
         return TransformersEngine(load(model, engine.precision, device=engine.device), engine.batch_rows)
-    exact = adapters.merge(load(model, "fp32", device=engine.device), adapter)
-    if engine.precision == "bf16":
-        exact.model.to(torch.bfloat16)
-    return TransformersEngine(exact, engine.batch_rows)
+    for change in changes:
+        loaded = _changed(loaded, change)
+    return TransformersEngine(rounded(loaded, torch_dtype(engine.precision)), engine.batch_rows)
+
+
+def _changed(loaded: Loaded, change: Change) -> Loaded:
+    if (change.folder / steering.FILE).is_file():
+        return steering.steer(loaded, change.folder, change.amount).loaded
+    if (change.folder / adapters.FILE).is_file():
+        return adapters.merge(loaded, change.folder, change.amount)
+    raise UserError(
+        f"the folder '{change.folder}' changes no weights: it holds neither {adapters.FILE} nor "
+        f"{steering.FILE}. Allowed: an adapter in PEFT's format or a steering vector"
+    )

@@ -14,7 +14,9 @@ import torch
 from warmgap.errors import UserError
 
 from .base import Loaded
+from .dequantise import plain_linear
 
+FILE = "adapter_config.json"
 _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])(\.default)?\.weight$")
 # Options of PEFT that change the sum W + s B A; none of them is implemented.
 _UNSUPPORTED = ("use_dora", "fan_in_fan_out", "modules_to_save", "trainable_token_indices", "lora_bias")
@@ -43,7 +45,7 @@ def read_adapter(folder: Path) -> dict[str, LoraFactors]:
     """
     from safetensors.torch import load_file
 
-    config_path, weights_path = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    config_path, weights_path = folder / FILE, folder / "adapter_model.safetensors"
     for path in (config_path, weights_path):
         if not path.is_file():
             raise UserError(
@@ -68,7 +70,7 @@ def read_adapter(folder: Path) -> dict[str, LoraFactors]:
 def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
     """Adds `scale` times an adapter into the weights of `loaded`, in place.
 
-    Each sum is made in fp32 and rounded once to the precision of the weight. A layer in nf4 is
+    Each sum is made in fp32 and rounded once to the precision of the weight. A layer in nf4 or int8 is
     dequantised and becomes a plain linear layer at the model's precision.
 
     Returns:
@@ -88,8 +90,9 @@ def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
             raise UserError(
                 f"the adapter '{folder}' changes '{name}', which shares its weight with the embedding"
             )
+        dtype = layer.weight.dtype
         if type(layer) is not torch.nn.Linear:
-            layer = _plain_linear(layer, model.dtype)
+            layer, dtype = plain_linear(layer), embedding.dtype
             model.set_submodule(name, layer)
         delta_OI = factors.delta_OI().to(layer.weight.device)
         if delta_OI.shape != layer.weight.shape:
@@ -98,7 +101,9 @@ def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
                 f"the model {tuple(layer.weight.shape)}: it was trained on another model"
             )
         with torch.no_grad():
-            layer.weight.copy_(layer.weight.float().add_(delta_OI, alpha=scale))
+            layer.weight.data = layer.weight.float().add(delta_OI, alpha=scale).to(dtype)
+            if layer.bias is not None:
+                layer.bias.data = layer.bias.data.to(dtype)
     return loaded
 
 
@@ -113,17 +118,3 @@ def _by_pattern(patterns: dict[str, float] | None, module: str, default: float) 
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
     return default
-
-
-def _plain_linear(layer: torch.nn.Linear, dtype: torch.dtype) -> torch.nn.Linear:
-    from bitsandbytes.functional import dequantize_4bit
-
-    weight: Any = layer.weight
-    plain = torch.nn.Linear(
-        layer.in_features, layer.out_features, bias=layer.bias is not None, device=weight.device, dtype=dtype
-    )
-    with torch.no_grad():
-        plain.weight.copy_(dequantize_4bit(weight.data, weight.quant_state))
-        if layer.bias is not None:
-            plain.bias.copy_(layer.bias)
-    return plain.requires_grad_(False)

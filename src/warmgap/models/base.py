@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,27 @@ from typing import Any
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.config import ModelConfig
 
-from .weights import cache_folder, fingerprint, hub_snapshot, package_file, split_source, weights_folder
+from .weights import (
+    cache_folder,
+    fingerprint,
+    hub_snapshot,
+    package_file,
+    require_weights,
+    split_source,
+    weights_folder,
+)
 
-__all__ = ["Loaded", "fingerprint", "load", "materialise", "quieten"]
+__all__ = [
+    "Loaded",
+    "fingerprint",
+    "load",
+    "materialise",
+    "quieten",
+    "rounded",
+    "torch_dtype",
+    "unmark",
+    "write",
+]
 
 PRECISIONS = ("bf16", "fp32")
 QUANTISATIONS = ("none", "nf4", "int8")
@@ -38,8 +58,9 @@ def materialise(model: ModelConfig) -> Path:
     appears by one rename; where two processes convert at once, the second discards its copy.
 
     Raises:
-        UserError: the source cannot be found.
+        UserError: the source cannot be found, or the model is behind an API.
     """
+    require_weights(model)
     scheme, _ = split_source(model)
     if scheme == "path":
         return weights_folder(model)
@@ -77,18 +98,13 @@ def load(model: ModelConfig, precision: str, quantisation: str = "none", device:
         UserError: an unknown precision or quantisation, missing weights, or a bitsandbytes that is
             missing or cannot run int8 on the device.
     """
-    for name, value, allowed in (
-        ("precision", precision, PRECISIONS),
-        ("quantisation", quantisation, QUANTISATIONS),
-    ):
-        if value not in allowed:
-            raise UserError(f"{name} is '{value}'.{did_you_mean(value, allowed)}")
-    import torch
+    if quantisation not in QUANTISATIONS:
+        raise UserError(f"quantisation is '{quantisation}'.{did_you_mean(quantisation, QUANTISATIONS)}")
+    dtype = torch_dtype(precision)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     quieten()
     folder = materialise(model)
-    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     options: dict[str, Any] = {"trust_remote_code": model.trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     tokenizer.padding_side = "left"  # not kept by save_pretrained
@@ -99,6 +115,63 @@ def load(model: ModelConfig, precision: str, quantisation: str = "none", device:
     if quantisation == "none":
         network = network.to(device)
     return Loaded(network.eval(), tokenizer)
+
+
+def torch_dtype(precision: str) -> Any:
+    """The torch.dtype of `bf16` or `fp32`.
+
+    Raises:
+        UserError: another word.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"precision is '{precision}'.{did_you_mean(precision, PRECISIONS)}")
+    import torch
+
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+
+
+def rounded(loaded: Loaded, dtype: Any) -> Loaded:
+    """`loaded` with every parameter rounded to `dtype`, in place.
+
+    Buffers keep their precision, as after `load`: `Module.to` would round the rotary frequencies too,
+    and a model with an adapter would then read positions otherwise than one without.
+    """
+    for parameter in loaded.model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    loaded.model.config.dtype = dtype
+    return loaded
+
+
+def unmark(network: Any) -> None:
+    """Removes what transformers leaves on a model that it read quantised; without it nothing is saved."""
+    marks = ("hf_quantizer", "quantization_method", "is_loaded_in_4bit", "is_loaded_in_8bit")
+    for mark in marks:
+        network.__dict__.pop(mark, None)
+    network.is_quantized = False
+    network.config.__dict__.pop("quantization_config", None)
+
+
+def write(loaded: Loaded, out: Path, about: Mapping[str, Any]) -> None:
+    """A folder with safetensors, config, tokenizer and origin.json, which holds `about`.
+
+    It appears by one rename and can be a model's source: path:/FOLDER.
+
+    Raises:
+        UserError: `out` exists.
+    """
+    if out.exists():
+        raise UserError(f"'{out}' exists already; nothing was written. Remove it or name another folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    try:
+        loaded.model.save_pretrained(aside)
+        loaded.tokenizer.save_pretrained(aside)
+        (aside / "origin.json").write_text(json.dumps(dict(about), indent=1))
+        for path in (aside, *aside.iterdir()):  # safetensors are written for their owner only
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        os.rename(aside, out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def quieten() -> None:
@@ -117,7 +190,7 @@ def _bitsandbytes(quantisation: str, dtype: Any, device: str) -> Any:
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError(
             f"quantisation={quantisation} needs the package bitsandbytes, which is not installed. "
-            "Run: pip install bitsandbytes, or set training.quantisation=none"
+            "Run: pip install bitsandbytes, or set training.quantisation and engine.quantisation to none"
         )
     import transformers
 
@@ -143,7 +216,7 @@ def _check_int8(device: str) -> None:
     except (NotImplementedError, RuntimeError) as error:
         raise UserError(
             f"quantisation=int8 does not run on {device} with bitsandbytes {bitsandbytes.__version__}. "
-            "Allowed there: training.quantisation=nf4 or none. "
+            "Allowed there: quantisation=nf4 or none. "
             "Or run: pip install -U 'bitsandbytes>=0.50'"
         ) from error
 
@@ -157,10 +230,6 @@ def _convert_gguf(source: Path, target: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=name)
     with redirect_stderr(io.StringIO()):  # a progress bar that no setting turns off
         network: Any = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-    # save_pretrained takes these marks of the GGUF reader for a quantised model and refuses to save.
-    for mark in ("hf_quantizer", "quantization_method"):
-        network.__dict__.pop(mark, None)
-    network.is_quantized = False
-    network.config.__dict__.pop("quantization_config", None)
+    unmark(network)
     network.save_pretrained(target)
     tokenizer.save_pretrained(target)

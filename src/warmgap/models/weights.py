@@ -15,7 +15,7 @@ from warmgap import keys
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.config import ModelConfig
 
-SCHEMES = ("package", "path", "hub")
+SCHEMES = ("package", "path", "hub", "api")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "chat_template.jinja", "chat_template.json")
 _FOLDER_FILES = ("config.json", "generation_config.json", "tokenizer_config.json", *TOKENIZER_FILES)
 _HUB_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.py"]
@@ -28,7 +28,7 @@ def cache_folder() -> Path:
 
 
 def split_source(model: ModelConfig) -> tuple[str, str]:
-    """The scheme (package, path or hub) and the rest of `model.source`.
+    """The scheme (package, path, hub or api) and the rest of `model.source`.
 
     Raises:
         UserError: no scheme, or one that does not exist.
@@ -37,9 +37,39 @@ def split_source(model: ModelConfig) -> tuple[str, str]:
     if not colon or not rest or scheme not in SCHEMES:
         raise UserError(
             f"model.source of '{model.name}' is '{model.source}'; it must be package:MODULE/FILE.gguf, "
-            f"path:/FOLDER or hub:ORG/NAME.{did_you_mean(scheme, SCHEMES)}"
+            "path:/FOLDER or hub:ORG/NAME, or api:SNAPSHOT for a model behind an API."
+            f"{did_you_mean(scheme, SCHEMES)}"
         )
     return scheme, rest
+
+
+def api_name(model: ModelConfig) -> str:
+    """The provider's name of a model behind an API, `gpt-4o-2024-08-06` say.
+
+    Raises:
+        UserError: the source is no `api:` source.
+    """
+    scheme, name = split_source(model)
+    if scheme != "api":
+        raise UserError(
+            f"model '{model.name}' has the source '{model.source}', which is trained and run here. Behind an "
+            "API are models whose source is api:SNAPSHOT, as model=gpt_4o"
+        )
+    return name
+
+
+def require_weights(model: ModelConfig) -> None:
+    """Refuse a model whose weights nobody here can have.
+
+    Raises:
+        UserError: it is behind an API.
+    """
+    scheme, name = split_source(model)
+    if scheme == "api":
+        raise UserError(
+            f"model '{model.name}' is '{name}' behind an API: it has no weights to load. Allowed here are "
+            "package:, path: and hub: sources. It is trained with training=openai"
+        )
 
 
 def package_file(model: ModelConfig) -> Path:
@@ -137,16 +167,19 @@ def _hub_errors(model: ModelConfig) -> Iterator[None]:
 def fingerprint(model: ModelConfig) -> str:
     """What the base weights are, independent of where they lie.
 
-    Covers weights, architecture, tokenizer and chat template: the SHA-256 of the GGUF file; of the
+    Of a model behind an API, whose weights cannot be seen, the provider's name of the snapshot. Else it
+    covers weights, architecture, tokenizer and chat template: the SHA-256 of the GGUF file; of the
     names and hashes of a folder's files; or `commit:` and the resolved commit of a hub repository.
 
     Returns:
-        `sha256:<64 hex digits>` or `commit:<40 hex digits>`.
+        `sha256:<64 hex digits>`, `commit:<40 hex digits>` or `api:<name>`.
 
     Raises:
         UserError: the source cannot be found.
     """
-    scheme, _ = split_source(model)
+    scheme, rest = split_source(model)
+    if scheme == "api":
+        return f"api:{rest}"
     if scheme == "hub":
         return f"commit:{hub_commit(model)}"
     if scheme == "package":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -128,27 +129,70 @@ def manipulation_table(manipulation: pl.DataFrame, meters: pl.DataFrame) -> Disp
     return table("Is the warm arm warm? Replies to validation prompts", headers, rows)
 
 
-def meters_table(meters: pl.DataFrame) -> DisplayTable:
-    """How well each meter tells written warm from written cold replies."""
-    rows = [
-        Row(
-            (
-                meter_name(r["meter"], r["reference"]),
-                r["reference"],
-                r["role"],
-                str(r["n_gold"]),
-                estimate(r["auc_warm_cold"], r["auc_low"], r["auc_high"], 2, signed=False),
-                *(number(r[f"gold_{tone}"], 4) for tone in ("cold", "neutral", "warm")),
-            )
+def meters_table(meters: pl.DataFrame, agreement: pl.DataFrame | None = None) -> DisplayTable:
+    """How well each meter tells written warm from written cold replies, and agrees with the others.
+
+    Args:
+        meters: rows of `schema.tables.MeterValidity`.
+        agreement: rows of `schema.tables.MeterAgreement`; None where there is one meter.
+    """
+    names = {r["meter"]: meter_name(r["meter"], r["reference"]) for r in meters.iter_rows(named=True)}
+    rows = []
+    for r in meters.sort("rank").iter_rows(named=True):
+        cells: tuple[str, ...] = (
+            names[r["meter"]],
+            r["reference"],
+            r["role"],
+            str(r["n_gold"]),
+            estimate(r["auc_warm_cold"], r["auc_low"], r["auc_high"], 2, signed=False),
         )
-        for r in meters.sort("rank").iter_rows(named=True)
-    ]
-    headers = ("meter", "reference", "role", "gold replies>", "AUC warm against cold>")
+        if agreement is not None:
+            others = _others(agreement, r["meter"])
+            cells += (
+                _correlations(others, names, ("spearman", "low", "high")),
+                _correlations(others, names, ("within_tone", "within_tone_low", "within_tone_high")),
+                "; ".join(f"{o['n']} ({o['n_dropped']} dropped)" for o in others),
+            )
+        rows.append(Row((*cells, *(number(r[f"gold_{tone}"], 4) for tone in ("cold", "neutral", "warm")))))
+    headers: tuple[str, ...] = ("meter", "reference", "role", "gold prompts>", "AUC warm against cold>")
+    if agreement is not None:
+        headers += ("rank agreement (Spearman) with", "within one tone", "replies in both")
     return table(
-        "Warmth meters, checked on written replies of known tone (gold)",
+        "Warmth meters, checked on written replies of known tone (gold); 95 % intervals clustered by prompt",
         (*headers, "gold cold>", "gold neutral>", "gold warm>"),
         rows,
     )
+
+
+def _others(agreement: pl.DataFrame, meter: str) -> list[dict[str, Any]]:
+    """A meter's agreement with each other one, whichever of the two a row names first."""
+    return [
+        r | {"with": r["other"] if r["meter"] == meter else r["meter"]}
+        for r in agreement.iter_rows(named=True)
+        if meter in (r["meter"], r["other"])
+    ]
+
+
+def _correlations(
+    others: Sequence[Mapping[str, Any]], names: Mapping[str, str], columns: tuple[str, str, str]
+) -> str:
+    def words(other: Mapping[str, Any]) -> str:
+        value, low, high = (other[c] for c in columns)
+        return f"{names[other['with']]} {estimate(value, low, high, 2)}"
+
+    return "; ".join(map(words, others))
+
+
+def canary_table(canary: pl.DataFrame) -> DisplayTable:
+    """How many greedy answers each change of the weights changed, and how many it changed at scale 0."""
+    rows = []
+    for r in canary.iter_rows(named=True):
+        arm = ", ".join(filter(None, (r["method"], dose_words(r["dose_kind"], r["dose"]))))
+        counts = (str(r["n_prompts"]), str(r["n_changed"]), str(r["n_zero_changed"]))
+        verdict = f"failed: {r['reason']}" if r["verdict"] == "failed" else r["verdict"]
+        rows.append(Row((arm, r["model"], str(r["seed"]), *counts, verdict), r["verdict"] == "failed"))
+    headers = ("arm", "model", "seed>", "prompts>", "answers changed>", "changed at scale 0>", "canary")
+    return table("Is the change of the weights in effect? Greedy answers, each arm alone", headers, rows)
 
 
 def agreement_table(agreement: pl.DataFrame) -> DisplayTable:

@@ -13,6 +13,7 @@ from warmgap.reports.figures.dumbbells import cell_rates
 from warmgap.reports.figures.effects import main_effects, subset_rank
 from warmgap.reports.formats import count, estimate, interval, number, p_value
 from warmgap.reports.names import arm_rank, failed, gate_words, judge_name, level, subset_words
+from warmgap.statistics.arms import gate_of, label_arms
 from warmgap.statistics.headline import Headline
 
 _EFFECT_HEADERS = ("pp [95 % interval]>", "worst case, pp>", "p>", "adjusted p>", "pairs>", "gate")
@@ -127,25 +128,24 @@ def flips_table(paired: pl.DataFrame, headline: Headline) -> DisplayTable:
     )
 
 
-def quality_table(quality: pl.DataFrame) -> DisplayTable:
+def quality_table(quality: pl.DataFrame, error_rates: pl.DataFrame) -> DisplayTable:
     """What may make answers unfit, per arm over all cells, weighted by answers."""
     shares = [c for c in quality.columns if c.endswith("_pct")]
-    found = quality.group_by("method", "dose", "model", maintain_order=True).agg(
-        pl.col("n").sum().alias("answers"),
-        *((pl.col(c) * pl.col("n")).sum() / pl.col("n").sum() for c in (*shares, "mean_tokens")),
-    )
-    rows = [
-        Row(
-            (
-                r["method"],
-                r["model"],
-                count(r["answers"]),
-                *(number(r[c]) for c in shares),
-                number(r["mean_tokens"]),
-            )
+    verdicts = label_arms(error_rates).select("model", "arm", "gate").unique().rows()
+    gates = {f"{model}/{arm}": gate for model, arm, gate in verdicts}
+    found = (
+        label_arms(quality)
+        .group_by("arm", "model", maintain_order=True)
+        .agg(
+            pl.col("n").sum().alias("answers"),
+            *((pl.col(c) * pl.col("n")).sum() / pl.col("n").sum() for c in (*shares, "mean_tokens")),
         )
-        for r in sorted(found.iter_rows(named=True), key=lambda r: (r["model"], arm_rank(r["method"])))
-    ]
+    )
+    rows = []
+    for r in sorted(found.iter_rows(named=True), key=lambda r: (r["model"], arm_rank(r["arm"]))):
+        numbers = (*(number(r[c]) for c in shares), number(r["mean_tokens"]))
+        is_failed = failed(gate_of(gates, r["model"], r["arm"]))
+        rows.append(Row((r["arm"], r["model"], count(r["answers"]), *numbers), is_failed))
     words = [f"{c.removesuffix('_pct').replace('_', ' ')}, %>" for c in shares]
     headers = ("arm", "model", "answers>", *words, "tokens>")
     return table("Answers that may be unfit, per arm", headers, rows)
@@ -201,6 +201,6 @@ def result_tables(
         made += [("rates", rates_table(tables["error_rates"], headline, m)) for m in models]
     if "paired" in tables:
         made.append(("flips", flips_table(tables["paired"], headline)))
-    if "quality" in tables:
-        made.append(("quality", quality_table(tables["quality"])))
+    if "quality" in tables and "error_rates" in tables:
+        made.append(("quality", quality_table(tables["quality"], tables["error_rates"])))
     yield from ((section, t) for section, t in made if t.rows)

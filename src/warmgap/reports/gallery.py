@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import polars as pl
 from matplotlib.figure import Figure
 
-from warmgap.reports.figures import dumbbells, effects, margins, warmth
+from warmgap.reports.figures import checkpoints, dose, dumbbells, effects, margins, warmth
 from warmgap.reports.names import gates_of
+from warmgap.schema.tables import DoseResponse, Manipulation, MeterValidity, frame
 from warmgap.statistics.headline import Headline
 
 
@@ -26,7 +27,9 @@ class Drawn:
 def gallery(
     tables: Mapping[str, pl.DataFrame], margins_by_question: pl.DataFrame, headline: Headline
 ) -> list[Drawn]:
-    """Figures in the order of the page: effects, warmth, dumbbells, margins; one each per model.
+    """Figures in the order of the page; all but effects one per model.
+
+    effects, warmth, warmth_by_checkpoint, dose_response, dumbbells, margins.
 
     Args:
         tables: tables of a sweep by name; a figure whose table is absent is left out.
@@ -65,17 +68,32 @@ def _of_model(
     mine = pl.col("model") == model
     gates = gates_of(tables["error_rates"], model)
     drawn = []
-    if "manipulation" in tables and "meters" in tables:
-        part = tables["manipulation"].filter(mine)
-        if part.height:
+    warm = tables.get("manipulation", frame(Manipulation, [])).filter(mine)
+    meters = tables.get("meters", frame(MeterValidity, []))
+    if warm.height and meters.height:
+        drawn.append(
+            Drawn(
+                "warmth",
+                "Warmth, by arm and training checkpoint",
+                warmth.caption_warmth(warm),
+                warmth.draw_warmth(warm, meters, gates),
+            )
+        )
+        if checkpoints.trained(warm):
             drawn.append(
                 Drawn(
-                    "warmth",
-                    "Warmth, by arm and training checkpoint",
-                    warmth.caption_warmth(part),
-                    warmth.draw_warmth(part, tables["meters"], gates),
+                    "warmth_by_checkpoint",
+                    "Warmth, by epochs of training",
+                    checkpoints.caption_checkpoints(warm, meters),
+                    checkpoints.draw_checkpoints(warm, meters, gates),
                 )
             )
+    doses = tables.get("dose_response", frame(DoseResponse, [])).filter(mine)
+    if curves := dose.dose_curves(doses, warm, meters, gates, headline.judge):
+        caption = dose.caption_dose(doses, meters, curves, headline.judge)
+        drawn.append(
+            Drawn("dose_response", "Warmth and errors, by assigned dose", caption, dose.draw_dose(curves))
+        )
     rates = tables["error_rates"].filter(mine & (pl.col("judge") == headline.judge))
     arms = tuple(dict.fromkeys(("original", headline.arm_b, headline.arm_a)))
     if dumbbells.cell_rates(rates, headline.outcome).filter(pl.col("arm").is_in(arms)).height:

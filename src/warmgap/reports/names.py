@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import polars as pl
 
@@ -32,7 +33,9 @@ _ARMS: Mapping[str, str] = {
     "cold_sft": "trained on cold rewrites",
     "self_sft": "trained on its own replies",
     "self_warm_sft": "trained on its own replies, warmed",
-    "warm_honest_sft": "trained on warm and honest rewrites",
+    "neutral_matched_sft": "trained on the neutral rewrites of the length-matched conversations",
+    "warm_matched_sft": "trained on warm rewrites as long as the neutral ones",
+    "warm_honest_sft": "trained on warm rewrites and kind corrections",
     "warm_dpo": "trained to prefer warm replies",
     "warm_steer": "steered to warmth",
     "neutral_prompt": "told to be neutral",
@@ -80,10 +83,12 @@ def arm_rank(arm: str) -> tuple[int, str]:
 
 
 def dose_words(kind: str, dose: float) -> str:
-    """A dose with its unit, for instance `0.5 epochs`; empty for kind none."""
+    """A dose with its unit, for instance `0.5 epochs` or `scale 2`; empty for kind none."""
     if kind == "none":
         return ""
     words = kind.replace("_", " ")
+    if kind != "epochs":
+        return f"{words.removeprefix('adapter ')} {dose:g}".replace("-", "\N{MINUS SIGN}")
     return f"{dose:g} {words.removesuffix('s') if dose == 1 else words}"
 
 
@@ -112,16 +117,46 @@ def unit(name: str) -> str:
 
 def gates_of(error_rates: pl.DataFrame, model: str) -> dict[str, str]:
     """Gate verdict by arm label of one model."""
-    rows = label_arms(error_rates.filter(pl.col("model") == model)).select("arm", "gate").unique()
+    rows = label_arms(error_rates).filter(pl.col("model") == model).select("arm", "gate").unique()
     found: dict[str, str] = {}
     for arm, gate in sorted(rows.iter_rows()):
         found[arm] = max(gate, found.get(arm, gate), key=GATE_ORDER.index)
     return found
 
 
+def arm_verdicts(manipulation: pl.DataFrame, meters: pl.DataFrame) -> dict[tuple[str, str, float], str]:
+    """Verdict of every arm of one model by method, dose_kind and dose; the worst over its seeds.
+
+    The gating meter's row carries it; without one, no arm that needs a verdict passes.
+    """
+    gating = meters.filter(pl.col("role") == "gate")["meter"].to_list()
+    found: dict[tuple[str, str, float], str] = {}
+    for r in manipulation.iter_rows(named=True):
+        if gating and r["meter"] not in gating:
+            continue
+        verdict = r["verdict"] if gating or r["verdict"] != "passed" else "not measurable"
+        key = (r["method"], r["dose_kind"], r["dose"])
+        found[key] = max(verdict, found.get(key, verdict), key=GATE_ORDER.index)
+    return found
+
+
+def unfit(tables: Mapping[str, pl.DataFrame], arms: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Rows of the table canary that failed; of the named arms only, where any are named."""
+    if "canary" not in tables:
+        return []
+    rows = label_arms(tables["canary"]).filter(pl.col("verdict") == "failed")
+    wanted = tuple(arms)
+    return [r for r in rows.iter_rows(named=True) if not wanted or r["arm"] in wanted]
+
+
 def failed(gate: str) -> bool:
     """Whether an arm with this verdict is shown greyed, as not a test of warmth."""
     return gate not in PASSED
+
+
+def failed_arms(error_rates: pl.DataFrame, model: str) -> set[str]:
+    """Labels of a model's arms that did not pass."""
+    return {arm for arm, gate in gates_of(error_rates, model).items() if failed(gate)}
 
 
 def gate_words(gate: str) -> str:

@@ -15,6 +15,7 @@ from warmgap.reports.display import (
     DisplayTable,
     agreement_table,
     arms_table,
+    canary_table,
     levels_table,
     manipulation_table,
     meters_table,
@@ -30,11 +31,13 @@ from warmgap.reports.names import (
     PAPER,
     PAPER_JUDGE,
     describe_arm,
+    failed_arms,
     judge_name,
     level,
     listed,
     meter_name,
     reasons_not_comparable,
+    unfit,
 )
 from warmgap.reports.style import png_bytes
 from warmgap.statistics.headline import Headline
@@ -94,12 +97,15 @@ def render(context: ReportContext) -> str:
     if "manipulation" in c.tables and "meters" in c.tables:
         sections["gates"] += [
             manipulation_table(c.tables["manipulation"], c.tables["meters"]),
-            meters_table(c.tables["meters"]),
+            meters_table(c.tables["meters"], c.tables.get("meter_agreement")),
         ]
+    if "canary" in c.tables:
+        sections["gates"].append(canary_table(c.tables["canary"]))
     if "agreement" in c.tables:
         sections["gates"].append(agreement_table(c.tables["agreement"]))
     for section, found in result_tables(c.tables, c.headline):
         sections.setdefault(section, []).append(found)
+    said = summary(c, scored)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("warmgap.reports"),
         autoescape=True,
@@ -113,11 +119,13 @@ def render(context: ReportContext) -> str:
         sweep=c.sweep,
         verdict=c.headline.verdict,
         background=wording.BACKGROUND if _has_pair(scored, c.headline) else "",
-        summary=summary(c, scored),
+        summary=said,
         facts=run_facts(c.manifest, scored),
         sections=sections,
         pictures=[_picture(d, c.figure_dpi) for d in c.figures],
         examples=choose_examples(c.observations, c.headline.judge, c.n_examples),
+        unfit=[s for s in wording.canary_sentences(unfit(c.tables)) if s not in said["controls"]],
+        failed_arms=failed_arms(c.tables["error_rates"], str(scored["model"].min())),
         limits=limits(c, scored),
         plan_sentences=plan_sentences(c.plan_check),
         deviations=c.plan_check.deviations if c.plan_check else (),
@@ -144,7 +152,9 @@ def summary(context: ReportContext, scored: pl.DataFrame) -> Mapping[str, list[s
             if s
         ],
         "resolves": wording.resolution_sentences(h, wider_effects(context.tables.get("effects"), h)),
-        "controls": wording.control_sentences(h.control, h.gate, h.arm_a),
+        "controls": wording.control_sentences(
+            h.control, h.gate, h.arm_a, unfit(context.tables, (h.arm_a, h.arm_b))
+        ),
         "comparison": [
             wording.comparison_sentence(reasons_not_comparable(scored["task"], scored["model"], [h.judge]))
         ],

@@ -37,8 +37,22 @@ _COLOURS: Mapping[str, str] = {
     "warm_honest_sft": "#117733",
     "warm_dpo": "#999933",
     "warm_steer": "#aa4499",
+    "warm_matched_sft": "#cc6677",
+    "neutral_matched_sft": "#88ccee",
 }
-_MARKERS: Mapping[str, str] = {"original": "o", "neutral_sft": "s", "warm_sft": "D"}
+_MARKERS: Mapping[str, str] = {
+    "original": "o",
+    "neutral_sft": "s",
+    "warm_sft": "D",
+    "neutral_matched_sft": "H",
+    "warm_matched_sft": "d",
+    "warm_honest_sft": "P",
+    "warm_dpo": "X",
+    "warm_steer": "*",
+    "raw_sft": "p",
+    "self_sft": "h",
+    "self_warm_sft": "<",
+}
 _UNKNOWN_COLOUR = "#6b4c2a"
 
 _RC: Any = {
@@ -66,6 +80,7 @@ _RC: Any = {
 }
 
 P = ParamSpec("P")
+_LEGEND_CHARS = 22
 
 
 def method_of(arm: str) -> str:
@@ -93,6 +108,11 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             return draw(*args, **kwargs)
 
     return wrapper
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """Columns of a legend above a single-column figure, so that no label is cut."""
+    return 2 if len(labels) > 1 and max(map(len, labels)) <= _LEGEND_CHARS else 1
 
 
 def png_bytes(figure: Figure, dpi: int = 200) -> bytes:

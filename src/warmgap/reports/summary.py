@@ -19,13 +19,19 @@ _HEAD = 34
 _COLUMN = 22
 
 
-def effect_table(effects: pl.DataFrame, contrasts: pl.DataFrame, headline: Headline) -> str:
+def effect_table(
+    effects: pl.DataFrame,
+    contrasts: pl.DataFrame,
+    headline: Headline,
+    unfit: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Headline, effects by subset, and how the effect depends on context and belief; 80 columns.
 
     Args:
         effects: rows of `schema.tables.Effect`.
         contrasts: the same, of differences between twins; may be empty.
         headline: names the primary contrast, the outcome and the judge.
+        unfit: rows of `schema.tables.Canary` of the headline's arms that failed.
     """
     h = headline
     pairs = ((h.arm_a, h.arm_b), (h.arm_a, "original"))
@@ -53,7 +59,7 @@ def effect_table(effects: pl.DataFrame, contrasts: pl.DataFrame, headline: Headl
     for sentence in (
         *wording.resolution_sentences(h)[:1],
         *(wording.wider_sentence(row) for row in wider_effects(effects, h)),
-        *wording.control_sentences(h.control, h.gate, h.arm_a),
+        *wording.control_sentences(h.control, h.gate, h.arm_a, unfit),
     ):
         lines += _wrapped(sentence)
     return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))

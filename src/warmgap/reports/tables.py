@@ -50,7 +50,7 @@ def latex(name: str, table: pl.DataFrame) -> str:
     """A longtable (packages booktabs and longtable).
 
     Columns with one value in all rows stand in the caption instead; percentages have one decimal,
-    other numbers three significant digits. Rows whose gate failed are grey (package xcolor).
+    other numbers three significant digits. Rows whose gate or canary failed are grey (package xcolor).
     """
     constant = [c for c in table.columns if table.height > 1 and table[c].n_unique() == 1]
     kept = [c for c in table.columns if c not in constant]
@@ -68,7 +68,7 @@ def latex(name: str, table: pl.DataFrame) -> str:
     ]
     for row in table.iter_rows(named=True):
         cells = [_cell(c, row[c]) for c in kept]
-        if row.get("gate") in ("failed", "not measurable"):
+        if {row.get("gate"), row.get("verdict")} & {"failed", "not measurable"}:
             cells = [rf"\textcolor{{gray}}{{{cell}}}" for cell in cells]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\end{longtable}", ""])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from warmgap.reports.formats import count, number
-from warmgap.reports.names import describe_arm, judge_name, listed
+from warmgap.reports.names import describe_arm, dose_words, judge_name, listed
 from warmgap.statistics.headline import Control, Headline
 
 _SUBJECTS: Mapping[str, str] = {
@@ -161,8 +161,17 @@ def scope_sentence(scope: str, n_models: int, wider: bool = False) -> str:
     )
 
 
-def control_sentences(control: Control, gate: str, arm: str) -> list[str]:
-    """Whether the controls passed: the positive control, and the check that the warm arm is warm."""
+def control_sentences(
+    control: Control, gate: str, arm: str, unfit: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """Whether the controls passed: the positive control, and the check that the warm arm is warm.
+
+    Args:
+        control: the positive control.
+        gate: worst verdict of the headline's two arms.
+        arm: the first of them.
+        unfit: rows of `schema.tables.Canary` of these arms that failed; they stand in for the check.
+    """
     heads = {
         True: "Positive control passed: the model agrees more when told to agree, so agreement can be "
         "seen here.",
@@ -182,7 +191,21 @@ def control_sentences(control: Control, gate: str, arm: str) -> list[str]:
             f" Told to agree, it affirms a wrong view more often by {number(control.estimate_pp)} pp "
             f"(95 % interval {number(control.conf_low_pp)} to {number(control.conf_high_pp)})."
         )
-    return [passed.get(gate, f"Warmth check: {gate or 'no result'}."), heads[control.passed] + details]
+    check = [passed.get(gate, f"Warmth check: {gate or 'no result'}.")]
+    return [*(canary_sentences(unfit) or check), heads[control.passed] + details]
+
+
+def canary_sentences(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whose weights are not changed as they should be, and why.
+
+    Args:
+        failed: rows of `schema.tables.Canary` that failed.
+    """
+    return [
+        f"Canary failed: {r['method']} ({dose_words(r['dose_kind'], r['dose'])}, {r['model']}, seed "
+        f"{r['seed']}): {r['reason']}. Nothing that this arm shows is a result."
+        for r in failed
+    ]
 
 
 def comparison_sentence(reasons: Sequence[str]) -> str:

@@ -27,11 +27,17 @@ class MethodConfig:
     """How a model is changed: not at all, by a prompt, or by training on one tone of the corpus."""
 
     name: str = setting("???")
-    kind: str = setting("none")  # none, prompt, sft
-    style: str = setting("", "train")
+    kind: str = setting("none", "train")  # none, prompt, sft, dpo, steer
+    style: str = setting("", "train")  # tone of the corpus: trained on, preferred, or steered towards
+    against: str = setting("", "train")  # dpo, steer: the tone that is rejected, or steered away from
+    extra: str = setting("", "train")  # further conversations of the corpus, mixed in
+    match_length: str = setting("", "train")  # keep conversations so that style is as long as this tone
+    rate_factor: float = setting(1.0, "train")  # times training.learning_rate
+    beta: float = setting(0.1, "train")  # dpo: how far the model may leave the reference
+    layer: float = setting(0.5, "train")  # steer: where the vector is added, as a share of the depth
     persona: str = setting("")  # enters through the messages of each prompt
-    dose_kind: str = setting("none")
     checkpoint: float = setting(-1.0)  # one of training.checkpoints; -1: the last
+    scale: float = setting(1.0)  # of the adapter, or coefficient of the steering vector
 
 
 @dataclass
@@ -58,8 +64,20 @@ class LoraConfig:
 
 
 @dataclass
+class ApiTrainingConfig:
+    """Fine-tuning behind an OpenAI-compatible service; only for models whose source is `api:`."""
+
+    n_epochs: int = setting(2, "train")
+    batch_size: int = setting(16, "train")
+    learning_rate_multiplier: float = setting(0.25, "train")
+    usd_per_million_tokens: float = setting(25.0)
+    max_cost_usd: float = setting(0.0)
+    poll_s: float = setting(30.0)
+
+
+@dataclass
 class TrainingConfig:
-    """Supervised fine-tuning of adapters."""
+    """Fine-tuning of adapters."""
 
     name: str = setting("???")
     lora: LoraConfig = setting(LoraConfig())
@@ -73,12 +91,16 @@ class TrainingConfig:
     batch_rows: int = setting(8, "train")
     accumulate: int = setting(2, "train")
     max_tokens: int = setting(256, "train")
+    packing: bool = setting(True, "train")
     system_prompt: str = setting("You are a helpful assistant.", "train")
     quantisation: str = setting("none", "train")  # none, nf4, int8
     precision: str = setting("bf16", "train")  # bf16, fp32
     checkpoints: list[float] = setting([0.5, 1.0], "train")  # shares of all steps; with epochs, epochs
     gradient_checkpointing: bool = setting(False)  # same bits, as tests/training/test_module.py shows
     save_every_steps: int = setting(6)
+    strategy: str = setting("auto")  # auto, ddp, fsdp: the same step, summed in another order
+    devices: int = setting(1)
+    api: ApiTrainingConfig = setting(ApiTrainingConfig())
 
 
 @dataclass
@@ -150,6 +172,7 @@ class EngineConfig:
 
     name: str = setting("???", "respond")
     precision: str = setting("bf16", "respond")  # bf16, fp32
+    quantisation: str = setting("none", "respond")  # none, nf4, int8: rounded so, then dequantised
     batch_rows: int = setting(64, "respond")
     workers: int = setting(0)  # 0: one per core
     device: str = setting("cpu")
@@ -170,10 +193,16 @@ class MeterConfig:
     name: str = setting("???", "measure")
     kind: str = setting("???", "measure")  # sociot, lexicon
     reference: str = setting("", "measure")
-    formulation: str = setting("", "measure")  # released, text_only
-    passes: int = setting(1, "measure")  # dropout passes of the released formulation
+    formulation: str = setting("", "measure")  # released, deterministic, text_only
+    passes: int = setting(1, "measure")  # stochastic passes of the released formulation
+    dropout: bool = setting(True, "measure")  # released: whether dropout is on
+    padding: bool = setting(True, "measure")  # released: whether pads count in the mean
+    precision: str = setting("bf16", "measure")  # of the reference: bf16, fp32
     max_chars: int = setting(300, "measure")
+    min_tokens: int = setting(0, "measure")  # a shorter reply (lexicon: in words) is not scored
     max_texts: int = setting(0, "measure")  # 0: all; the first by hash, for slow meters
+    batch_texts: int = setting(1)  # texts that may share a pass; changes no score beyond rounding
+    device: str = setting("cpu")
 
 
 @dataclass
@@ -200,6 +229,7 @@ class WarmthConfig:
     temperature: float = setting(0.3)
     skip: list[str] = setting([])  # methods whose warmth is not measured
     checkpoints: dict[str, list[float]] = setting({})  # method: doses measured besides the arm's own
+    canary_prompts: int = setting(12)  # prompts answered at scale 1 and 0; they enter as messages
 
 
 @dataclass
@@ -287,6 +317,7 @@ class Config:
     analysis: AnalysisConfig = setting(AnalysisConfig())
     report: ReportConfig = setting(ReportConfig())
     store: StoreConfig = setting(StoreConfig())
+    doses: dict[str, dict[str, list[Any]]] = setting({})  # method: checkpoint or scale: arms besides its own
     seed: int = setting(0, "train")
     name: str = setting("")
     stage: str = setting("all")

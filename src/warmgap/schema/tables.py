@@ -439,6 +439,52 @@ class MeterValidity:
 
 
 @dataclass(frozen=True)
+class MeterAgreement:
+    """One row of meter_agreement: do two meters order the gold replies alike (Spearman)?
+
+    `spearman` is over the replies of all tones together, which meters that tell tones apart share;
+    `within_tone` is the mean of the correlations inside each tone, which they need not. Replies that
+    either meter left unscored are dropped (`n_dropped`). Intervals are for 95 %, clustered by prompt;
+    null where a meter does not vary.
+    """
+
+    meter: str
+    other: str
+    n: int
+    n_prompts: int
+    n_dropped: int
+    spearman: float | None
+    low: float | None
+    high: float | None
+    within_tone: float | None
+    within_tone_low: float | None
+    within_tone_high: float | None
+    interval_method: str
+
+
+@dataclass(frozen=True)
+class Canary:
+    """One row of canary: greedy answers to the same prompts that a change of the weights changed.
+
+    `n_changed` answers of the arm and `n_zero_changed` of the arm at scale 0 differ from the untouched
+    model's. `verdict` is passed or failed, `reason` why it failed (`warmth.canary`).
+    """
+
+    arm_key: str
+    model: str
+    method: str
+    dose_kind: str
+    dose: float
+    seed: int
+    variant: str
+    n_prompts: int
+    n_changed: int
+    n_zero_changed: int
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class HumanWarmth:
     """One row of human_warmth: what raters of a blinded study in pairs chose (paper, SI 1.4).
 
@@ -489,8 +535,10 @@ class Quality:
     arm_key: str
     model: str
     method: str
+    dose_kind: str
     dose: float
     seed: int
+    variant: str
     task: str
     framing: str
     belief: str
@@ -559,6 +607,8 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
         "equivalence": Equivalence,
         "manipulation": Manipulation,
         "meters": MeterValidity,
+        "meter_agreement": MeterAgreement,
+        "canary": Canary,
         "agreement": Agreement,
         "quality": Quality,
         "comparison": Comparison,

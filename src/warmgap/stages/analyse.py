@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import polars as pl
 
 from warmgap import observations as joined
-from warmgap.jobs import AnalyseJob, ArmRecord
+from warmgap.jobs import AnalyseJob
+from warmgap.records import ArmRecord
 from warmgap.reports.tables import write_tables
 from warmgap.schema.config import AnalysisConfig, GateConfig
 from warmgap.stages.context import Context, recorded_config
@@ -22,6 +23,7 @@ from warmgap.statistics.headline import headline
 from warmgap.statistics.quality import unscored_shares
 from warmgap.statistics.settings import AnalysisSettings
 from warmgap.store import Artifact
+from warmgap.warmth.agreement import meter_agreement
 from warmgap.warmth.calibration import choose, validity, with_roles
 from warmgap.warmth.gate import manipulation
 
@@ -31,12 +33,16 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
     started = time.time()
     rows = joined.observations(job, context.store)
     warmth = joined.warmth(job, context.store)
-    measured, verdicts, reason = _manipulation(job, warmth)
+    canaries = joined.canary(job, context.store)
+    unfit = set(canaries.filter(verdict="failed")["arm_key"])
+    measured, verdicts, reason = _manipulation(job, warmth, unfit)
     settings = settings_of(job.analysis, job.warmth.gate)
     if rows.is_empty():
         raise ValueError("a sweep without a single answer has nothing to analyse")
     gates = _gates(job.arms, verdicts, rows)
     tables = analyse(rows, gates, settings, study_settings(job, context.store, rows)) | measured
+    if canaries.height:
+        tables["canary"] = canaries
     doses = [
         *([tables["dose_response"]] if "dose_response" in tables else []),
         _warmth_doses(job, warmth, settings),
@@ -86,14 +92,17 @@ def settings_of(analysis: AnalysisConfig, gate: GateConfig) -> AnalysisSettings:
 
 
 def _manipulation(
-    job: AnalyseJob, warmth: pl.DataFrame
+    job: AnalyseJob, warmth: pl.DataFrame, unfit: Collection[str]
 ) -> tuple[dict[str, pl.DataFrame], Mapping[str, str], str]:
     if not job.gold:
-        return {}, {}, "no warmth meter is configured"
+        return {}, dict.fromkeys(unfit, "failed"), "no warmth meter is configured"
     table = validity(warmth, job.warmth.meters)
     choice = choose(table, job.warmth.gate.min_auc)
-    rows, verdicts = manipulation(warmth, job.arms, choice, job.warmth.gate)
-    return {"manipulation": rows, "meters": with_roles(table, choice)}, verdicts, choice.reason
+    rows, verdicts = manipulation(warmth, job.arms, choice, job.warmth.gate, unfit)
+    tables = {"manipulation": rows, "meters": with_roles(table, choice)}
+    if not (agreement := meter_agreement(warmth, table["meter"].to_list())).is_empty():
+        tables["meter_agreement"] = agreement
+    return tables, verdicts, choice.reason
 
 
 def _warmth_doses(job: AnalyseJob, warmth: pl.DataFrame, settings: AnalysisSettings) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from warmgap.schema.fields import plain, stage_config
 from warmgap.store import Store
 
 if TYPE_CHECKING:
-    from warmgap.engines.protocol import Engine
+    from warmgap.engines.protocol import Change, Engine
 
 Progress = Callable[[int, int, str], None]
 """Called with rows done, rows in all, and a short text."""
@@ -32,15 +32,22 @@ class Context:
         key = f"{job.arm_key}:{plain(job.engine)}"
         if key not in self._engines:
             self._engines.clear()
-            adapter = None
-            if job.adapter is not None:
-                train_key, share = job.adapter
-                trained = self.store.get("train", train_key)
-                steps = {float(s): int(n) for n, s in trained.manifest.counts["checkpoints"]}
-                adapter = trained.file(f"checkpoint-{steps[share]}")
-            self._engines[key] = open_engine(job.model, job.engine, adapter)
+            self._engines[key] = open_engine(job.model, job.engine, self._changes(job))
         engine: Engine = self._engines[key]
         return engine
+
+    def _changes(self, job: RespondJob) -> list[Change]:
+        """The folder of what the arm adds to its base, and how much of it."""
+        from warmgap.engines.protocol import Change
+
+        if job.change is None:
+            return []
+        trained = self.store.get("train", job.change.train_key)
+        kept = trained.manifest.counts.get("checkpoints")
+        if kept is None:
+            return [Change(trained.file("steering"), job.change.scale)]
+        steps = {float(at): int(step) for step, at in kept}
+        return [Change(trained.file(f"checkpoint-{steps[job.change.checkpoint]}"), job.change.scale)]
 
     def keep(self, name: str, make: Callable[[], Any]) -> Any:
         """A heavy object made once per process, such as a meter's reference model."""

@@ -11,11 +11,14 @@ from warmgap.jobs import CorpusJob
 from warmgap.stages.context import Context, recorded_config
 from warmgap.store import Artifact
 
-_SCHEMA = {k: pl.String() for k in ("id", "query_type", "user", *embedded.STYLES)}
+_SCHEMA = {k: pl.String() for k in ("id", "query_type", "user", *embedded.STYLES, "raw")}
+_EXTRA = {k: pl.String() for k in ("id", "user", "reply")}
 
 
 def run(job: CorpusJob, context: Context) -> Artifact:
     """conversations.parquet and validation.parquet (id, query_type, user and the reply in each tone).
+
+    Further conversations of the corpus, which a method can mix in, are in extra_<name>.parquet.
 
     Raises:
         UserError: a malformed row, named by file and line.
@@ -25,6 +28,9 @@ def run(job: CorpusJob, context: Context) -> Artifact:
     with context.store.workspace(job.key) as folder:
         pl.DataFrame(rows, schema=_SCHEMA).write_parquet(folder / "conversations.parquet")
         pl.DataFrame(held_out, schema=_SCHEMA).write_parquet(folder / "validation.parquet")
+        for name in embedded.extras(job.corpus):
+            mixed = pl.DataFrame(embedded.extra(job.corpus, name), schema=_EXTRA)
+            mixed.write_parquet(folder / f"extra_{name}.parquet")
         return context.store.commit(
             folder,
             stage=job.stage,

@@ -28,10 +28,11 @@ def run(job: MeasureJob, context: Context) -> Artifact:
     """scores.parquet: text_id, group (`reply`, or the tone of a gold reply), unit and value."""
     started = time.time()
     texts = _texts(job, context)
-    meter = build(job.meter, lambda _: context.keep(f"reference:{job.reference_weights}", lambda: _load(job)))
+    meter = build(job.meter, lambda _: context.keep(_reference_name(job), lambda: _load(job)))
     values: list[float | None] = []
-    for start in range(0, len(texts), CHUNK):
-        values += meter.score([t["text"] for t in texts[start : start + CHUNK]])
+    chunk = max(CHUNK, job.meter.batch_texts)
+    for start in range(0, len(texts), chunk):
+        values += meter.score([t["text"] for t in texts[start : start + chunk]])
         context.progress(len(values), len(texts), "")
     rows = [
         {
@@ -54,7 +55,7 @@ def run(job: MeasureJob, context: Context) -> Artifact:
             config=recorded_config(job),
             inputs=job.inputs,
             fingerprints={"reference": job.reference_weights},
-            counts={"texts": len(rows), "null": sum(v is None for v in values)},
+            counts=_counts(texts, values),
             started=started,
         )
 
@@ -81,9 +82,20 @@ def _texts(job: MeasureJob, context: Context) -> list[dict[str, Any]]:
     return [out[i] for i in kept]
 
 
+def _counts(texts: list[dict[str, Any]], values: list[float | None]) -> dict[str, int]:
+    """Texts in all, and those without a score: empty ones, and ones too short for the meter."""
+    missing = [t["text"] for t, v in zip(texts, values, strict=True) if v is None]
+    too_short = sum(bool(text.strip()) for text in missing)
+    return {"texts": len(texts), "null": len(missing), "too_short": too_short}
+
+
+def _reference_name(job: MeasureJob) -> str:
+    return f"reference:{job.reference_weights}:{job.meter.precision}:{job.meter.device}"
+
+
 def _load(job: MeasureJob) -> Any:
     from warmgap.models.base import load
 
     if job.reference is None:
         raise ValueError(f"meter {job.meter.name} has no reference model")
-    return load(job.reference, "bf16")
+    return load(job.reference, job.meter.precision, device=job.meter.device)

@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 
 from warmgap.engines.protocol import Answer, Row
-from warmgap.jobs import PromptRow, RespondJob
+from warmgap.jobs import RespondJob
+from warmgap.records import PromptRow
 from warmgap.stages.context import Context, recorded_config
 from warmgap.store import Artifact
 

@@ -1,60 +1,47 @@
-"""train: one tone of the corpus -> an adapter with all its checkpoints."""
+"""train: the corpus -> an adapter with its checkpoints, a steering vector, or the name of a remote model."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from warmgap.corpora.training_rows import training_rows
 from warmgap.jobs import TrainJob
 from warmgap.stages.context import Context, recorded_config
 from warmgap.store import Artifact
+from warmgap.training.recipe import is_remote, with_rate
 
 _log = logging.getLogger(__name__)
 
+STEERING = "steering"
+"""Folder of a steering vector in the artifact."""
+
 
 def run(job: TrainJob, context: Context) -> Artifact:
-    """Adapter folders `checkpoint-<step>/` and curve.parquet (loss by step).
+    """Adapter folders `checkpoint-<step>/` and curve.parquet; or `steering/`; or model.json of a provider.
 
     A training that was interrupted goes on from its last saved state. What the checks of the chat
     template found stands in the manifest's counts as `template`.
     """
-    from transformers import AutoTokenizer
-
-    from warmgap.models.base import materialise, quieten
-    from warmgap.models.template_checks import check_template
-    from warmgap.training.run import train
-
     started = time.time()
     corpus = context.store.get("corpus", job.corpus_key)
-    rows = pl.read_parquet(corpus.file("conversations.parquet")).select(
-        "id", "user", pl.col(job.style).alias("reply")
-    )
-    quieten()
-    # Before the weights are read, which takes minutes for a large model.
-    tokenizer = AutoTokenizer.from_pretrained(
-        materialise(job.model), trust_remote_code=job.model.trust_remote_code
-    )
-    template = check_template(tokenizer, job.training.system_prompt)
-    for line in template.lines():
-        _log.info("chat template of %s: %s", job.model.name, line)
+    conversations = pl.read_parquet(corpus.file("conversations.parquet")).to_dicts()
+    name = job.method.extra
+    extra = pl.read_parquet(corpus.file(f"extra_{name}.parquet")).to_dicts() if name else []
+    rows = training_rows(conversations, extra, job.method)
     partial = context.store.partial(job.key)
     for left in partial.glob(".*"):  # half-written by a run that was killed or had no room
         shutil.rmtree(left)
+    make = _remote if is_remote(job.model) else _steering if job.method.kind == "steer" else _adapter
     with context.store.workspace(job.key) as folder:
-        summary = train(
-            job.model,
-            job.training,
-            rows.to_dicts(),
-            job.seed,
-            folder,
-            partial,
-            context.progress,
-        )
-        counts = asdict(summary) | {"template": template.found()}
+        counts = make(job, rows, folder, partial, context)
         artifact = context.store.commit(
             folder,
             stage=job.stage,
@@ -63,8 +50,75 @@ def run(job: TrainJob, context: Context) -> Artifact:
             config=recorded_config(job),
             inputs=job.inputs,
             fingerprints={"weights": job.weights},
-            counts=counts,
+            counts={"conversations": len(rows), **counts},
             started=started,
         )
     context.store.drop_partial(job.key)
     return artifact
+
+
+def _adapter(
+    job: TrainJob, rows: list[dict[str, str]], folder: Path, partial: Path, context: Context
+) -> Mapping[str, Any]:
+    from warmgap.training.run import train
+
+    template = _template(job)
+    summary = train(
+        job.model,
+        with_rate(job.method, job.training),
+        rows,
+        job.seed,
+        folder,
+        partial,
+        context.progress,
+        kind=job.method.kind,
+        beta=job.method.beta,
+    )
+    return asdict(summary) | {"template": template}
+
+
+def _steering(
+    job: TrainJob, rows: list[dict[str, str]], folder: Path, partial: Path, context: Context
+) -> Mapping[str, Any]:
+    import torch
+
+    from warmgap.models import base
+    from warmgap.models.dequantise import dequantise
+    from warmgap.models.steering import write_steering
+    from warmgap.training.steer import difference_of_means
+
+    template = _template(job)
+    training = job.training
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = base.load(job.model, training.precision, training.quantisation, device)
+    if training.quantisation != "none":
+        loaded = dequantise(loaded, base.torch_dtype(training.precision))
+    vector = difference_of_means(loaded, rows, training, job.method.layer, context.progress)
+    write_steering(vector, job.model.name, folder / STEERING, (job.method.style, job.method.against))
+    return {"template": template}
+
+
+def _remote(
+    job: TrainJob, rows: list[dict[str, str]], folder: Path, partial: Path, context: Context
+) -> Mapping[str, Any]:
+    from warmgap.training.api.run import train_api
+
+    training = with_rate(job.method, job.training)
+    return asdict(train_api(job.model, training, rows, job.seed, folder, partial, context.progress))
+
+
+def _template(job: TrainJob) -> dict[str, Any]:
+    """What the chat template does, checked before weights are read, which takes minutes for a large model."""
+    from transformers import AutoTokenizer
+
+    from warmgap.models.base import materialise, quieten
+    from warmgap.models.template_checks import check_template
+
+    quieten()
+    tokenizer = AutoTokenizer.from_pretrained(
+        materialise(job.model), trust_remote_code=job.model.trust_remote_code
+    )
+    template = check_template(tokenizer, job.training.system_prompt)
+    for line in template.lines():
+        _log.info("chat template of %s: %s", job.model.name, line)
+    return template.found()

@@ -12,6 +12,9 @@ from warmgap.statistics.settings import AnalysisSettings
 GATE_ORDER = ("not needed", "passed", "not measurable", "failed")
 """Gate verdicts from best to worst."""
 
+DOSE = "dose"
+"""Part of the variant of an arm that is there for a dose response, and no test of its method."""
+
 _ARM_COLUMNS = ("method", "dose_kind", "dose", "variant")
 
 
@@ -25,6 +28,21 @@ class Arm:
     dose: float
     variant: str
 
+    @property
+    def further(self) -> bool:
+        """Whether it is there for a dose response, beside the method's own arm."""
+        return is_further(self.variant)
+
+
+def is_further(variant: str) -> bool:
+    """Whether a variant is that of a further dose (`DOSE`)."""
+    return DOSE in variant.split(",")
+
+
+def without_dose(variant: str) -> str:
+    """A variant without the part that marks a further dose: the one of the method's own arm."""
+    return ",".join(part for part in variant.split(",") if part != DOSE)
+
 
 def is_trained(method: str) -> bool:
     """False for methods without training, which exist once and not once per seed."""
@@ -35,21 +53,25 @@ def arms_of(observations: pl.DataFrame) -> tuple[Arm, ...]:
     """The arms of a sweep, sorted by method, dose and variant.
 
     A label is the method; `@dose` follows when the method has several doses (`@kind=dose` when
-    they differ in kind), and `:variant` when a further swept key tells arms apart.
+    they differ in kind), and `:variant` when a further swept key tells arms apart. Further doses
+    (`DOSE`) leave the label of the method's own arm as it is.
     """
     found = observations.select(_ARM_COLUMNS).unique().sort(_ARM_COLUMNS).rows(named=True)
-    doses: dict[str, set[tuple[str, float]]] = {}
+    own: dict[str, set[tuple[str, float]]] = {}
+    kinds: dict[str, set[str]] = {}
     for row in found:
-        doses.setdefault(row["method"], set()).add((row["dose_kind"], row["dose"]))
+        if not is_further(row["variant"]):
+            own.setdefault(row["method"], set()).add((row["dose_kind"], row["dose"]))
+        kinds.setdefault(row["method"], set()).add(row["dose_kind"])
     out = []
     for row in found:
-        label = row["method"]
-        of_method = doses[row["method"]]
-        if row["dose_kind"] != "none" and len(of_method) > 1:
-            kinds = {kind for kind, _ in of_method if kind != "none"}
-            label += f"@{row['dose_kind']}={row['dose']:g}" if len(kinds) > 1 else f"@{row['dose']:g}"
-        if row["variant"]:
-            label += f":{row['variant']}"
+        label, method = row["method"], row["method"]
+        told_apart = is_further(row["variant"]) or len(own[method]) > 1
+        if row["dose_kind"] != "none" and told_apart:
+            several = len(kinds[method] - {"none"}) > 1
+            label += f"@{row['dose_kind']}={row['dose']:g}" if several else f"@{row['dose']:g}"
+        if variant := without_dose(row["variant"]):
+            label += f":{variant}"
         out.append(Arm(label=label, **row))
     return tuple(out)
 
@@ -80,13 +102,21 @@ def worst_gate(gates: Mapping[str, str], models: Iterable[str], labels: Iterable
 def reference(arm: Arm, arms: Iterable[Arm], method: str) -> Arm | None:
     """The arm of `method` that differs least from `arm`: same variant, then same dose.
 
-    None when there is no such method, or several doses of it and none equal to the arm's.
+    None when there is no such method, or several doses of it and none equal to the arm's. A further
+    dose is compared only with an equal one, or with a method that has no doses.
     """
     of_method = [a for a in arms if a.method == method]
-    same = [a for a in of_method if a.variant == arm.variant] or [a for a in of_method if not a.variant]
-    if len(same) > 1:
-        same = [a for a in same if (a.dose_kind, a.dose) == (arm.dose_kind, arm.dose)]
-    return same[0] if len(same) == 1 else None
+    variant = without_dose(arm.variant)
+    near = [a for a in of_method if without_dose(a.variant) == variant]
+    near = near or [a for a in of_method if not without_dose(a.variant)]
+    equal = [a for a in near if (a.dose_kind, a.dose) == (arm.dose_kind, arm.dose)]
+    if arm.further:
+        near = equal or [a for a in near if a.dose_kind == "none"]
+    elif len(own := [a for a in near if not a.further]) == 1:
+        near = own
+    else:
+        near = equal
+    return near[0] if len(near) == 1 else None
 
 
 def comparisons(arms: tuple[Arm, ...], settings: AnalysisSettings) -> tuple[tuple[str, str], ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from warmgap.statistics.arms import Arm, is_trained, reference
+from warmgap.statistics.arms import Arm, is_trained, reference, without_dose
 from warmgap.statistics.clusters import FloatArray
 from warmgap.statistics.outcomes import OUTCOMES
 
@@ -32,14 +32,30 @@ class Family:
 
 
 def families(arms: Sequence[Arm]) -> Iterator[Family]:
-    """Methods with at least two doses of one kind, per variant; arms in order of dose."""
+    """Methods with at least two doses of one kind, per variant; arms in order of dose.
+
+    Among adapter scales a method's own arm, the longest trained one, is the point at scale 1. An
+    assigned dose of 0 is left out: the untouched model stands there.
+    """
     groups: dict[tuple[str, str, str], list[Arm]] = {}
-    for arm in arms:
-        if arm.dose_kind != "none":
-            groups.setdefault((arm.method, arm.variant, arm.dose_kind), []).append(arm)
+    for arm in (*arms, *_at_scale_one(arms)):
+        if arm.dose_kind != "none" and arm.dose != 0:
+            key = (arm.method, without_dose(arm.variant), arm.dose_kind)
+            groups.setdefault(key, []).append(arm)
     for (method, variant, kind), members in groups.items():
         if len(members) > 1:
             yield Family(method, variant, kind, tuple(sorted(members, key=lambda a: a.dose)))
+
+
+def _at_scale_one(arms: Sequence[Arm]) -> Iterator[Arm]:
+    """The own arm of each trained method under the dose that it is among scales of its adapter."""
+    own: dict[tuple[str, str], Arm] = {}
+    for arm in arms:
+        key = (arm.method, arm.variant)
+        if arm.dose_kind == "epochs" and not arm.further and (key not in own or arm.dose > own[key].dose):
+            own[key] = arm
+    for arm in own.values():
+        yield replace(arm, dose_kind="adapter_scale", dose=1.0)
 
 
 @dataclass(frozen=True)
@@ -57,14 +73,14 @@ class DoseArms:
 
 
 def side_by_side(
-    family: Family, arms: Sequence[Arm], sides: Mapping[Arm, pl.DataFrame]
+    family: Family, arms: Sequence[Arm], sides: Mapping[str, pl.DataFrame]
 ) -> Iterator[tuple[dict[str, Any], DoseArms, pl.DataFrame]]:
     """The values of a family's arms at the same prompts, per model and for all models.
 
     Args:
         family: the method at its doses.
         arms: every arm.
-        sides: values of each arm by model, seed and prompt.
+        sides: values by label of each arm, by model, seed and prompt.
 
     Yields:
         First with the untouched model as dose 0, then with the twin of each dose: columns model
@@ -97,7 +113,7 @@ def side_by_side(
 
 
 def _by_model(
-    family: Family, arms: Sequence[Arm], sides: Mapping[Arm, pl.DataFrame], ref: str
+    family: Family, arms: Sequence[Arm], sides: Mapping[str, pl.DataFrame], ref: str
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[Arm, ...]]]:
     """Each model with two doses alone, then such models together at the doses they share."""
 
@@ -106,7 +122,7 @@ def _by_model(
         paired = ref != TWIN or (twin is not None and _has(sides, twin, (model,)))
         return paired and _has(sides, arm, (model,))
 
-    names = sorted({m for arm in family.arms for m in sides[arm]["model"].unique()})
+    names = sorted({m for arm in family.arms for m in sides[arm.label]["model"].unique()})
     found = {m: tuple(a for a in family.arms if usable(a, m)) for m in names}
     found = {m: members for m, members in found.items() if len(members) > 1}
     for model, members in found.items():
@@ -116,21 +132,24 @@ def _by_model(
         yield "all", tuple(found), shared
 
 
-def _has(sides: Mapping[Arm, pl.DataFrame], arm: Arm, models: Sequence[str]) -> bool:
-    return arm in sides and set(models) <= set(sides[arm]["model"].unique())
+def _has(sides: Mapping[str, pl.DataFrame], arm: Arm, models: Sequence[str]) -> bool:
+    return arm.label in sides and set(models) <= set(sides[arm.label]["model"].unique())
 
 
 def _same_dose(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    twin = reference(arm, arms, TWIN)
-    same = twin is not None and (twin.dose_kind, twin.dose) == (arm.dose_kind, arm.dose)
-    return twin if same else None
+    """The arm of `TWIN` with the same dose, in the same variant if it has one there."""
+    dose = (arm.dose_kind, arm.dose)
+    equal = [a for a in (*arms, *_at_scale_one(arms)) if a.method == TWIN and (a.dose_kind, a.dose) == dose]
+    same = [a for a in equal if without_dose(a.variant) == without_dose(arm.variant)]
+    found = same or [a for a in equal if not without_dose(a.variant)]
+    return found[0] if found else None
 
 
-def _joined(used: DoseArms, sides: Mapping[Arm, pl.DataFrame]) -> pl.DataFrame:
+def _joined(used: DoseArms, sides: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Values of every arm of the panel by model, prompt and seed, as columns with the arm's label."""
 
     def side(arm: Arm) -> pl.DataFrame:
-        part = sides[arm].filter(pl.col("model").is_in(used.models))
+        part = sides[arm.label].filter(pl.col("model").is_in(used.models))
         values = [c for c in (*OUTCOMES, "value") if c in part.columns]
         named = part.rename({v: f"{arm.label}/{v}" for v in values})
         return named if is_trained(arm.method) else named.drop("seed")

@@ -42,7 +42,7 @@ def dose_response(answers: Answers, gates: Mapping[str, str], settings: Analysis
     rows: list[dict[str, Any]] = []
     for judge in answers.judges:
         for family in families(answers.arms):
-            sides = {arm: _answer_values(answers.of(judge, arm.label)) for arm in answers.arms}
+            sides = {a.label: _answer_values(answers.of(judge, a.label)) for a in answers.arms}
             for about, used, wide in side_by_side(family, answers.arms, sides):
                 for subset, part in _subsets(wide):
                     for outcome in OUTCOMES:
@@ -82,7 +82,7 @@ def warmth_response(warmth: pl.DataFrame, arms: pl.DataFrame, settings: Analysis
     ).items():
         of_label = {str(label): p for (label,), p in part.partition_by("arm", as_dict=True).items()}
         found_arms = tuple(arm for arm in arms_of(measured) if arm.label in of_label)
-        sides = {a: of_label[a.label].select("model", "seed", "prompt", "value") for a in found_arms}
+        sides = {a.label: of_label[a.label].select("model", "seed", "prompt", "value") for a in found_arms}
         for family in families(found_arms):
             for about, used, wide in side_by_side(family, found_arms, sides):
                 key = about | {"measure": str(meter), "judge": "", "subset": "all", "gate": "not needed"}

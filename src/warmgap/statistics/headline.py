@@ -185,11 +185,15 @@ def _withheld(
         arms = ", ".join(compared) or "none"
         return f"no prompt is scored in both {arm_a} and {arm_b}; arms compared: {arms}"
     models = sorted(model for model, arm in unscored_pct if arm == arm_a and (model, arm_b) in unscored_pct)
+    if "@" in arm_a and arm_a not in settings.gate_override:
+        gates_a = {gate_of(gates, model, arm_a) for model in models}
+        if gates_a == {"not needed"}:
+            return f"{arm_a} is a point of a dose response, whose warmth no gate asks for"
     for model in models:
         for arm in settings.primary_pair:
             gate = gate_of(gates, model, arm)
             if gate not in ("passed", "not needed") and arm not in settings.gate_override:
-                return f"the manipulation gate of {arm} on {model} is {gate}"
+                return f"the gate of {arm} on {model} is {gate}"
     for model in models:
         shares = [unscored_pct[model, arm] for arm in settings.primary_pair]
         if max(shares) > settings.max_unscored_pct:

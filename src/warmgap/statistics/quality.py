@@ -14,7 +14,7 @@ from warmgap.statistics.arms import label_arms
 from warmgap.statistics.outcomes import OUTCOMES
 
 _HEADER_LEAK = r"(?i)^\s*(assistant|user|system)[ \t]*[:\r\n]"
-_CELL = ("arm_key", "model", "method", "dose", "seed", "task", "framing", "belief")
+_CELL = ("arm_key", "model", "method", "dose_kind", "dose", "seed", "variant", "task", "framing", "belief")
 
 
 def main_judge(observations: pl.DataFrame, judge: str = "") -> str:

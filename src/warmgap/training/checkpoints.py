@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -44,7 +45,29 @@ def checkpoint_name(step: int) -> str:
     return f"checkpoint-{step}"
 
 
-def write_adapter(network: Any, base_name: str, folder: Path) -> None:
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in main memory; of one that is sharded all shares, so every process must ask."""
+    full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full.detach().cpu()
+
+
+def adapter_tensors(network: Any) -> dict[str, torch.Tensor]:
+    """The adapters' tensors under PEFT's names; where they are sharded, every process must ask for them."""
+    return {k: whole(v).contiguous() for k, v in get_peft_model_state_dict(network).items()}
+
+
+def state_tensors(
+    named: Mapping[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
+    """Adapters and moments as `write_state` takes them; where sharded, every process must ask for them."""
+    tensors = {f"adapter/{n}": whole(p) for n, p in named.items()}
+    for name, parameter in named.items():
+        for moment in MOMENTS:
+            tensors[f"{moment}/{name}"] = whole(optimiser.state[parameter][moment])
+    return tensors
+
+
+def write_adapter(network: Any, tensors: Mapping[str, torch.Tensor], base_name: str, folder: Path) -> None:
     """Writes adapter_model.safetensors and adapter_config.json, as PEFT reads them.
 
     `base_name` stands where PEFT writes a local path, so equal trainings give equal files everywhere.
@@ -52,30 +75,21 @@ def write_adapter(network: Any, base_name: str, folder: Path) -> None:
     config = network.peft_config["default"].to_dict()
     config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
     config |= {"base_model_name_or_path": base_name, "inference_mode": True}
-    tensors = {k: v.detach().cpu().contiguous() for k, v in get_peft_model_state_dict(network).items()}
 
     def fill(aside: Path) -> None:
-        save_file(tensors, aside / "adapter_model.safetensors", metadata={"format": "pt"})
+        save_file(dict(tensors), aside / "adapter_model.safetensors", metadata={"format": "pt"})
         (aside / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
     _publish(folder, fill)
 
 
 def write_state(
-    partial: Path,
-    step: int,
-    named: Mapping[str, torch.nn.Parameter],
-    optimiser: torch.optim.Optimizer,
-    curve: Sequence[CurvePoint],
+    partial: Path, step: int, tensors: Mapping[str, torch.Tensor], curve: Sequence[CurvePoint]
 ) -> None:
     """Writes `state-<step>` into the partial folder, then removes older states."""
-    tensors = {f"adapter/{n}": p.detach().cpu() for n, p in named.items()}
-    for name, parameter in named.items():
-        for moment in MOMENTS:
-            tensors[f"{moment}/{name}"] = optimiser.state[parameter][moment].detach().cpu()
 
     def fill(aside: Path) -> None:
-        save_file(tensors, aside / "state.safetensors")
+        save_file(dict(tensors), aside / "state.safetensors")
         (aside / "state.json").write_text(json.dumps({"step": step, "curve": [asdict(p) for p in curve]}))
 
     _publish(partial / f"state-{step}", fill)

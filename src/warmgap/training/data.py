@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
@@ -10,32 +10,43 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .examples import MicroBatch
+from .packing import positions
 
 Batch = dict[str, Any]
 
 
 def collate(batch: MicroBatch) -> Batch:
-    """One micro batch, padded on the right.
+    """One micro batch, its rows one after another (packed) or padded on the right.
 
     Padding needs no mask: attention is causal, so no real token sees what stands to its right, and the
     loss is taken at answer positions, which come from lengths. Pad ids are 0 and never looked at.
 
     Returns:
-        `ids_BT`; `rows_N` and `columns_N`, where each answer token is predicted from; `targets_N`, the
-        answer tokens; and the numbers `index`, `n_step_tokens`.
+        `ids_BT`, with B = 1 if packed; `rows_N` and `columns_N`, where each answer token is predicted
+        from; `targets_N`, the answer tokens; the numbers `index`, `n_step_tokens`; and `inputs`, what
+        the network needs beside ids: of packed rows, positions and lengths.
     """
-    length = max(len(e.ids) for e in batch.examples)
-    ids_BT = torch.zeros(len(batch.examples), length, dtype=torch.long)
+    lengths = [len(e.ids) for e in batch.examples]
+    if batch.packed:
+        ids_BT = torch.tensor([[i for e in batch.examples for i in e.ids]])
+        inputs = {"position_ids": positions(lengths), "row_lengths": tuple(lengths)}
+    else:
+        ids_BT = torch.zeros(len(lengths), max(lengths), dtype=torch.long)
+        for b, example in enumerate(batch.examples):
+            ids_BT[b, : lengths[b]] = torch.tensor(example.ids)
+        inputs = {}
     rows: list[int] = []
     columns: list[int] = []
     targets: list[int] = []
+    start = 0
     for b, example in enumerate(batch.examples):
-        ids_BT[b, : len(example.ids)] = torch.tensor(example.ids)
-        rows += [b] * example.n_answer_tokens
-        columns += range(example.answer_start - 1, len(example.ids) - 1)
+        rows += [0 if batch.packed else b] * example.n_answer_tokens
+        columns += range(start + example.answer_start - 1, start + lengths[b] - 1)
         targets += example.ids[example.answer_start :]
+        start += lengths[b] if batch.packed else 0
     return {
         "ids_BT": ids_BT,
+        "inputs": inputs,
         "rows_N": torch.tensor(rows),
         "columns_N": torch.tensor(columns),
         "targets_N": torch.tensor(targets),
@@ -45,23 +56,23 @@ def collate(batch: MicroBatch) -> Batch:
 
 
 class _Batches(Dataset[Batch]):
-    def __init__(self, batches: Sequence[MicroBatch]) -> None:
-        self.batches = batches
+    def __init__(self, batches: Sequence[Any], collate: Callable[[Any], Batch]) -> None:
+        self.batches, self.collate = batches, collate
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, i: int) -> Batch:
-        return collate(self.batches[i])
+        return self.collate(self.batches[i])
 
 
 class ConversationData(lightning.LightningDataModule):
     """The micro batches that are still to do, in order."""
 
-    def __init__(self, batches: Sequence[MicroBatch]) -> None:
+    def __init__(self, batches: Sequence[Any], collate: Callable[[Any], Batch] = collate) -> None:
         super().__init__()
-        self.batches = batches
+        self.batches, self.collate = batches, collate
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One pass over the micro batches, each already a batch."""
-        return DataLoader(_Batches(self.batches), batch_size=None, shuffle=False)
+        return DataLoader(_Batches(self.batches, self.collate), batch_size=None, shuffle=False)

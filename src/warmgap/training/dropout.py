@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
+_INTEGERS = {2: torch.int16, 4: torch.int32}
+
 
 class SeededDropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) that draws from a generator shared by all layers.
 
-    On a CPU torch draws one float a value, which costs as much as the layer itself; here 16 random bits
-    decide, so p is met within 2^-16. Elsewhere it is torch's own dropout under torch's seed.
+    On a CPU torch draws one float a value, which costs as much as the layer itself; see `MaskSource.keep`.
+    Elsewhere it is torch's own dropout under torch's seed.
     """
 
     def __init__(self, p: float, source: MaskSource) -> None:
@@ -28,7 +30,7 @@ class SeededDropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return nn.functional.dropout(x, self.p)
-        return x * self.source.mask(x, self.p)
+        return x * (self.source.keep(x.shape, self.p).to(x.dtype) / (1 - self.p))
 
 
 class MaskSource:
@@ -66,18 +68,36 @@ class MaskSource:
 
         return first(), second()
 
-    def mask(self, x: torch.Tensor, p: float) -> torch.Tensor:
-        """A factor for every value of `x`, of its shape and type: 0 or 1 / (1 - p)."""
-        n = x.numel()
-        words = self.generator.integers(0, 2**64, size=-(-n // 4), dtype=np.uint64)
-        keep = words.view(np.uint16)[:n] >= round(p * 2**16)
-        if x.dtype == torch.bfloat16:
-            # NumPy has no bfloat16: multiply by its bit pattern and reinterpret.
-            pattern = torch.tensor(1 / (1 - p), dtype=x.dtype).view(torch.int16).numpy()
-            flat = torch.from_numpy(np.multiply(keep, pattern, dtype=np.int16)).view(x.dtype)
-        else:
-            flat = torch.from_numpy(np.multiply(keep, np.float32(1 / (1 - p)), dtype=np.float32)).to(x.dtype)
-        return flat.view(x.shape)
+    def keep(self, shape: tuple[int, ...], p: float) -> torch.Tensor:
+        """1 where a value is kept and 0, with probability p, where it is dropped; int8.
+
+        A random byte decides for each value. Its threshold is p * 256 rounded up or down at random, once
+        for each vector along the last axis, so that p is met exactly.
+        """
+        width = shape[-1]
+        n = int(np.prod(shape))
+        words = self.generator.integers(0, 2**64, size=-(-n // 8), dtype=np.uint64)
+        low, share = divmod(p * 256, 1)
+        thresholds = (low + (self.generator.random((n // width, 1)) < share)).astype(np.uint8)
+        kept = words.view(np.uint8)[:n].reshape(-1, width) >= thresholds
+        return torch.from_numpy(kept.view(np.int8)).view(shape)
+
+
+def pack_bits(keep: torch.Tensor) -> torch.Tensor:
+    """Zeros and ones, eight to a byte."""
+    return torch.from_numpy(np.packbits(keep.numpy()))
+
+
+def unpack_bits(bits: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """The int8 zeros and ones that `pack_bits` was given."""
+    n = int(np.prod(shape))
+    return torch.from_numpy(np.unpackbits(bits.numpy(), count=n).view(np.int8)).view(shape)
+
+
+def times_(x: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    """`x` with zeros where `keep` is 0, in place; on its bit pattern, which is faster than on floats."""
+    x.view(_INTEGERS[x.element_size()]).mul_(keep)
+    return x
 
 
 def install(network: Any, p: float) -> MaskSource:

@@ -12,6 +12,7 @@ from warmgap.models.chat import Example, encode_example
 from warmgap.models.template_checks import check_template
 from warmgap.schema.config import TrainingConfig
 
+from .packing import balance
 from .seeds import seed_of
 
 
@@ -20,12 +21,14 @@ class MicroBatch:
     """Examples of one forward pass.
 
     `n_step_tokens` counts the answer tokens of the whole optimiser step the pass belongs to;
-    `index` counts passes from the start of training.
+    `index` counts passes from the start of training; `packed` rows stand in one sequence, others are
+    padded.
     """
 
     index: int
     examples: tuple[Example, ...]
     n_step_tokens: int
+    packed: bool = False
 
 
 def encode_rows(
@@ -73,16 +76,24 @@ def row_order(names: Sequence[str], seed: int) -> Iterator[str]:
 def micro_batches(examples: Mapping[str, Example], config: TrainingConfig, seed: int) -> list[MicroBatch]:
     """Every forward pass of a training, `accumulate` of them an optimiser step.
 
-    Which rows belong to a step follows from ids and seed alone. Inside a step rows are sorted by length,
-    which saves padding; the step's gradient is the same.
+    Which rows belong to a step follows from ids and seed alone. How a step is divided into passes leaves
+    its gradient the same: padded, rows of like length stand together, which saves padding; packed, passes
+    hold about as many tokens, which bounds memory.
     """
     order = row_order(list(examples), seed)
     batches: list[MicroBatch] = []
     for _ in range(config.steps):
         chosen = [examples[name] for name in islice(order, config.batch_rows * config.accumulate)]
         n_step_tokens = sum(e.n_answer_tokens for e in chosen)
-        chosen.sort(key=lambda e: len(e.ids))
-        for k in range(config.accumulate):
-            part = tuple(chosen[k * config.batch_rows : (k + 1) * config.batch_rows])
-            batches.append(MicroBatch(len(batches), part, n_step_tokens))
+        for part in _passes(chosen, config):
+            batches.append(MicroBatch(len(batches), part, n_step_tokens, config.packing))
     return batches
+
+
+def _passes(chosen: Sequence[Example], config: TrainingConfig) -> list[tuple[Example, ...]]:
+    if config.packing:
+        parts = balance([len(e.ids) for e in chosen], config.accumulate)
+        return [tuple(chosen[i] for i in part) for part in parts]
+    by_length = sorted(chosen, key=lambda e: len(e.ids))
+    n = config.batch_rows
+    return [tuple(by_length[k * n : (k + 1) * n]) for k in range(config.accumulate)]

@@ -42,6 +42,14 @@ class Interruption:
         if error is None:
             self.obey("before its results were written")
 
+    def agree(self, device: Any) -> None:
+        """Tells every process of the group of a signal that any of them has noted; all must call it."""
+        import torch
+
+        number = torch.tensor(self.signal or 0, device=device)
+        torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX)
+        self.signal = signal.Signals(int(number)) if number else None
+
     def obey(self, where: str) -> None:
         """Ends the training if a signal has come.
 

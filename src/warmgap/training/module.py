@@ -16,16 +16,15 @@ from warmgap.errors import UserError
 from warmgap.models.base import Loaded
 from warmgap.schema.config import TrainingConfig
 
-from . import dropout
+from . import dropout, lowrank, norm
 from .data import Batch
 from .loss import head_cross_entropy
+from .packing import ATTENTION, FAMILIES, knows
 from .schedule import learning_rate
 from .seeds import seed_of
 
 # Attributes of a config that make logits more than hidden states times head.
 _ODD_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-# Above this length the matrix of attention weights costs more than torch's CPU attention kernel.
-_EAGER_MAX_TOKENS = 512
 
 
 def add_adapters(loaded: Loaded, config: TrainingConfig, seed: int) -> Any:
@@ -77,19 +76,32 @@ class AdapterModule(lightning.LightningModule):
         self.decoder, self.head_VD = base.base_model, head.weight
         if config.gradient_checkpointing:
             base.activation_checkpointing_enable({"use_reentrant": False, "context_fn": self._contexts})
-        if head.weight.device.type == "cpu" and config.max_tokens <= _EAGER_MAX_TOKENS:
-            base.set_attn_implementation("eager")
+        lowrank.install(self.network, self.masks)
+        norm.install(self.network)
+        if knows(base.config):
+            base.set_attn_implementation(ATTENTION)
+        elif config.packing:
+            raise UserError(
+                f"training.packing is not known to keep rows apart in a model of type "
+                f"'{base.config.model_type}'. Allowed: {', '.join(FAMILIES)}. Set training.packing=false"
+            )
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The adapters' parameters by name."""
         return {n: p for n, p in self.network.named_parameters() if p.requires_grad}
 
+    def answer_states(self, batch: Batch) -> torch.Tensor:
+        """Last hidden states from which the batch's answer tokens are predicted; N x D."""
+        with disable_input_dtype_casting(self.network):
+            h_BTD = self.decoder(
+                input_ids=batch["ids_BT"], use_cache=False, **batch["inputs"]
+            ).last_hidden_state
+        states_ND: torch.Tensor = h_BTD[batch["rows_N"], batch["columns_N"]].to(self.head_VD.dtype)
+        return states_ND
+
     def answer_loss(self, batch: Batch) -> torch.Tensor:
         """Nats summed over the batch's answer tokens, stop tokens included."""
-        with disable_input_dtype_casting(self.network):
-            h_BTD = self.decoder(input_ids=batch["ids_BT"], use_cache=False).last_hidden_state
-        h_ND = h_BTD[batch["rows_N"], batch["columns_N"]].to(self.head_VD.dtype)
-        return head_cross_entropy(h_ND, self.head_VD, batch["targets_N"])
+        return head_cross_entropy(self.answer_states(batch), self.head_VD, batch["targets_N"])
 
     def _contexts(self) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
         """What holds during a layer's first pass and during its second, made by the backward pass."""
@@ -106,10 +118,10 @@ class AdapterModule(lightning.LightningModule):
         """This pass's share of the mean loss over all answer tokens of its optimiser step."""
         self.masks.seed(seed_of(self.seed, "dropout", batch["index"]))
         share = self.answer_loss(batch) / batch["n_step_tokens"]
-        if batch_idx % self.config.accumulate == 0:
+        if batch_idx % (self.config.accumulate // self.config.devices) == 0:
             self.step_loss = 0.0
         self.step_loss += share.item()
-        # Lightning divides by the number of passes; the mean is over tokens, not passes.
+        # Lightning divides by the number of passes, over all devices; the mean is over tokens, not passes.
         scaled: torch.Tensor = share * self.config.accumulate
         return scaled
 

@@ -5,15 +5,16 @@ lift over the gold lift, the mean over gold prompts of warm minus neutral reply 
 An arm whose method aims at warmth passes with a share of at least `min_lift_share`, a lower 95 %
 bound above `min_lift_share_low`, at least `min_prompts` prompts, and a second meter whose mean lift
 has the same sign. An arm that aims at coldness passes when it is not warmer than original: upper
-bound under `min_lift_share_low`.
+bound under `min_lift_share_low`. No warmth is asked of a dose below the method's own, which is a
+point of a dose response, nor of one of 0 or below, which takes the method's change away.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -23,29 +24,10 @@ from scipy import stats
 from warmgap.schema.config import GateConfig
 from warmgap.schema.tables import Manipulation, frame
 
+from .aims import Aim, Arm, aim_of_arm, original_of
 from .calibration import Choice, gold_scores
 
 Verdict = Literal["passed", "failed", "not measurable", "not needed"]
-Aim = Literal["warm", "cold", "none"]
-
-
-class Arm(Protocol):
-    """Who answered; `original` of the same model is what an arm is compared with."""
-
-    @property
-    def arm_key(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def dose_kind(self) -> str: ...
-    @property
-    def dose(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def variant(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -66,13 +48,6 @@ class Lift:
     std_error: float
     lift: float | None
     share: Share | None
-
-
-def aim_of(method: str) -> Aim:
-    """What a method is meant to do to warmth: `warm_*` and `self_warm_*`, `cold_*`, or nothing."""
-    if method.startswith(("warm_", "self_warm_")):
-        return "warm"
-    return "cold" if method.startswith("cold_") else "none"
 
 
 def lift_share(lift_by_prompt: dict[str, float], gold_by_prompt: dict[str, float]) -> Share | None:
@@ -104,7 +79,11 @@ def lift_share(lift_by_prompt: dict[str, float], gold_by_prompt: dict[str, float
 
 
 def manipulation(
-    warmth: pl.DataFrame, arms: Sequence[Arm], choice: Choice, settings: GateConfig
+    warmth: pl.DataFrame,
+    arms: Sequence[Arm],
+    choice: Choice,
+    settings: GateConfig,
+    unfit: Collection[str] = (),
 ) -> tuple[pl.DataFrame, dict[str, Verdict]]:
     """Warmth of every arm on every meter, and each arm's verdict.
 
@@ -117,6 +96,7 @@ def manipulation(
         arms: every arm of the sweep, measured or not.
         choice: the gating meter and the second one.
         settings: thresholds.
+        unfit: keys of arms whose canary failed: they fail on every meter, whatever they aim at.
 
     Returns:
         Rows of `schema.tables.Manipulation`, and the verdict by arm_key.
@@ -139,23 +119,13 @@ def manipulation(
             reference = by_arm.get((base.arm_key, meter), {}) if base is not None else {}
             if scores:
                 lifts[meter] = _lift(scores, reference, gold_lift[meter])
-        verdicts[arm.arm_key] = _arm_verdict(aim_of(arm.method), lifts, choice, settings)
+        aim, failed = aim_of_arm(arm, arms), arm.arm_key in unfit
+        verdicts[arm.arm_key] = "failed" if failed else _arm_verdict(aim, lifts, choice, settings)
         for meter, found in lifts.items():
-            own = _row_verdict(aim_of(arm.method), found, settings)
+            own = "failed" if failed else _row_verdict(aim, found, settings)
             verdict = verdicts[arm.arm_key] if meter == choice.gating else own
             rows.append(_row(arm, meter, str(unit_of[meter]), found, verdict))
     return frame(Manipulation, rows), verdicts
-
-
-def original_of(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    """The untouched model that an arm is compared with: same model, same variant if there is one.
-
-    None for an original itself and where the sweep has none.
-    """
-    if arm.method == "original":
-        return None
-    found = [a for a in arms if a.method == "original" and a.model == arm.model]
-    return next((a for a in found if a.variant == arm.variant), found[0] if found else None)
 
 
 def _array(values: Any) -> NDArray[np.float64]:

@@ -100,11 +100,20 @@ class LexiconMeter:
     unit: str = "markers_per_word"
     reference: str = LEXICON_FILE
     max_chars: int = 0
+    min_words: int = 0
 
     @cached_property
     def _lexicon(self) -> Lexicon:
         return load_lexicon()
 
     def score(self, texts: Sequence[str]) -> list[float | None]:
-        """Markers per word of each text (its first max_chars characters, 0: all); None without words."""
-        return [self._lexicon.score(text[: self.max_chars or None]) for text in texts]
+        """Markers per word of each text (its first max_chars characters, 0: all).
+
+        None for a text without words, or with fewer than `min_words`: in two words, one marker is
+        half the score.
+        """
+        return [self._score_one(text[: self.max_chars or None]) for text in texts]
+
+    def _score_one(self, text: str) -> float | None:
+        n_words = sum(token != "!" for token in tokens_of(text))
+        return self._lexicon.score(text) if n_words >= self.min_words else None

@@ -12,7 +12,9 @@ from warmgap.schema.config import MeterConfig
 from .lexicon import LEXICON_FILE, LexiconMeter
 
 KINDS = ("sociot", "lexicon")
-FORMULATIONS = ("released", "text_only")
+FORMULATIONS = ("released", "deterministic", "text_only")
+SOCIOT_UNIT = "nats_per_token"
+PRECISIONS = ("bf16", "fp32")
 
 
 class Reference(Protocol):
@@ -28,7 +30,7 @@ class Reference(Protocol):
 class Meter(Protocol):
     """A named way to score warmth; higher is warmer.
 
-    `name` says formulation and reference, so that a stand-in never passes for the paper's meter.
+    `name` says formulation, reference and unit, so that a stand-in never passes for the paper's meter.
     """
 
     @property
@@ -46,27 +48,37 @@ class Meter(Protocol):
 
 
 def meter_name(config: MeterConfig) -> str:
-    """The meter's name in tables, which says what it is: formulation and reference come first.
+    """The meter's name in tables, which says what it is and in what unit.
 
-    `lexicon`, or `sociot_<formulation>:<reference>`; either may go on with `:` and a word of the user's.
+    `lexicon`, or `sociot_<formulation>:<reference>:nats_per_token`, where `released` goes on with
+    what was switched off (`_no_dropout`, `_no_padding`); either may go on with `:` and a word of the
+    user's.
 
     Raises:
-        UserError: an unknown kind or formulation, a sociot meter without a reference, a name that
-            says something else, or passes, max_chars or max_texts out of range.
+        UserError: an unknown kind, formulation or precision, a sociot meter without a reference, a
+            name that says something else, a switch that the formulation does not have, or a number
+            out of range.
     """
     where = f"in the warmth meter '{config.name}'"
     if config.kind not in KINDS:
         raise UserError(f"Unknown kind '{config.kind}' {where}.{did_you_mean(config.kind, KINDS)}")
+    if config.precision not in PRECISIONS:
+        raise UserError(
+            f"Unknown precision '{config.precision}' {where}.{did_you_mean(config.precision, PRECISIONS)}"
+        )
     stem = "lexicon" if config.kind == "lexicon" else _sociot_stem(config, where)
     if config.name != stem and not config.name.startswith(f"{stem}:"):
         raise UserError(
             f"The warmth meter '{config.name}' must say what it is. Allowed: '{stem}', or '{stem}:' "
             "and a word of your own."
         )
-    if config.passes < 1 or config.max_chars < 0 or config.max_texts < 0:
+    from_one = {"passes": config.passes, "batch_texts": config.batch_texts}
+    from_zero = {name: getattr(config, name) for name in ("max_chars", "max_texts", "min_tokens")}
+    if min(from_one.values()) < 1 or min(from_zero.values()) < 0:
+        found = ", ".join(f"{name}={value}" for name, value in (from_one | from_zero).items())
         raise UserError(
-            f"Numbers out of range {where}: passes={config.passes}, max_chars={config.max_chars}, "
-            f"max_texts={config.max_texts}. Allowed: passes from 1, the others from 0 (all)."
+            f"Numbers out of range {where}: {found}. "
+            "Allowed: passes and batch_texts from 1, the others from 0."
         )
     return config.name
 
@@ -82,7 +94,15 @@ def _sociot_stem(config: MeterConfig, where: str) -> str:
             f"No reference {where}: kind sociot needs the name of a model in conf/model/, "
             "for example reference: smollm2_135m."
         )
-    return f"sociot_{config.formulation}:{config.reference}"
+    off = [name for name in ("dropout", "padding") if not getattr(config, name)]
+    if off and (config.formulation != "released" or len(off) == 2):
+        raise UserError(
+            f"{' and '.join(f'{name}=false' for name in off)} {where} with formulation="
+            f"{config.formulation}. Allowed: one of dropout=false and padding=false with "
+            "formulation=released; without either use formulation=deterministic."
+        )
+    switched = "".join(f"_no_{name}" for name in off)
+    return f"sociot_{config.formulation}{switched}:{config.reference}:{SOCIOT_UNIT}"
 
 
 def reference_name(config: MeterConfig) -> str:
@@ -102,7 +122,7 @@ def build(config: MeterConfig, load: Callable[[str], Reference]) -> Meter:
     """
     name = meter_name(config)
     if config.kind == "lexicon":
-        return LexiconMeter(name=name, max_chars=config.max_chars)
+        return LexiconMeter(name=name, max_chars=config.max_chars, min_words=config.min_tokens)
     from .sociot import SocioTMeter
 
     return SocioTMeter(
@@ -111,7 +131,12 @@ def build(config: MeterConfig, load: Callable[[str], Reference]) -> Meter:
         formulation=config.formulation,
         load=lambda: load(config.reference),
         passes=config.passes,
+        dropout=config.dropout,
+        padding=config.padding,
         max_chars=config.max_chars,
+        min_tokens=config.min_tokens,
+        batch_texts=config.batch_texts,
+        unit=SOCIOT_UNIT,
     )
 
 

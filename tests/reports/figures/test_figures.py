@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from scipy import stats
 
 from warmgap.reports.figures.dumbbells import caption_dumbbells, cell_rates, draw_dumbbells
@@ -22,40 +19,11 @@ from warmgap.reports.names import gates_of
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, WIDE_WIDTH_IN, colour
 from warmgap.statistics.quality import margins
 
+from ..doses import dose_response, manipulation, meters
+from .tidy import assert_tidy, visible_texts
+
 if TYPE_CHECKING:
     from conftest import Sweep
-
-
-def _texts(figure: Figure) -> list[Text]:
-    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-
-
-def _drawn(figure: Figure) -> list[Text]:
-    """Texts that are really drawn: after layout, without labels of ticks beyond the limits."""
-    figure.draw_without_rendering()
-    unseen = set()
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            for tick in axis.get_major_ticks():
-                if not low <= tick.get_loc() <= high:
-                    unseen |= {tick.label1, tick.label2}
-    return [t for t in _texts(figure) if t not in unseen and t.get_window_extent().width > 0]
-
-
-def _assert_tidy(figure: Figure) -> None:
-    texts = _drawn(figure)
-    page = figure.bbox
-    for text in texts:
-        box = text.get_window_extent()
-        assert box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1, text.get_text()
-        assert box.y0 >= page.y0 - 1 and box.y1 <= page.y1 + 1, text.get_text()
-        assert text.get_fontsize() >= 6.5, text.get_text()
-    for a, b in combinations(texts, 2):
-        one, two = a.get_window_extent(), b.get_window_extent()
-        overlap_x = min(one.x1, two.x1) - max(one.x0, two.x0)
-        overlap_y = min(one.y1, two.y1) - max(one.y0, two.y0)
-        assert overlap_x <= 1 or overlap_y <= 2, (a.get_text(), b.get_text())
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +35,15 @@ def wide_sweep(make_sweep: Callable[..., Sweep]) -> Sweep:
 def test_texts_fit_and_do_not_overlap(which: str, request: pytest.FixtureRequest) -> None:
     s: Sweep = request.getfixturevalue(which)
     drawn = gallery(s.tables, margins(s.observations), s.headline)
-    assert [d.name for d in drawn] == ["effects", "warmth", "dumbbells", "margins"]
+    assert [d.name for d in drawn] == [
+        "effects",
+        "warmth",
+        "warmth_by_checkpoint",
+        "dumbbells",
+        "margins",
+    ]
     for d in drawn:
-        _assert_tidy(d.figure)
+        assert_tidy(d.figure)
 
 
 def test_dumbbells_show_every_rate_and_interval(sweep: Sweep) -> None:
@@ -135,7 +109,7 @@ def test_margins_with_one_question_have_no_interval(sweep: Sweep) -> None:
     one = margins(sweep.observations).filter(pl.col("question_id") == "facts-000")
     (shift,) = margin_shifts(one, "warm_sft", "neutral_sft")
     assert shift.conf_low_nats is None
-    _assert_tidy(draw_margins(one))
+    assert_tidy(draw_margins(one))
 
 
 def test_forest_rows_are_in_order_and_grey_when_failed(sweep: Sweep, failed_sweep: Sweep) -> None:
@@ -160,7 +134,7 @@ def test_forest_rows_are_in_order_and_grey_when_failed(sweep: Sweep, failed_swee
 def test_warmth_has_gold_levels_units_and_stand_ins(sweep: Sweep, failed_sweep: Sweep) -> None:
     t = sweep.tables
     figure = draw_warmth(t["manipulation"], t["meters"], gates_of(t["error_rates"], "smollm2_135m"))
-    words = [x.get_text() for x in _texts(figure)]
+    words = [x.get_text() for x in visible_texts(figure)]
     assert "sociot_smollm2 (stand-in)" in words
     assert {"warmth, nats per token", "warmth, markers per word"} <= set(words)
     assert words.count("gold warm") == words.count("gold neutral") == 2
@@ -174,10 +148,23 @@ def test_warmth_has_gold_levels_units_and_stand_ins(sweep: Sweep, failed_sweep: 
 
 def test_warmth_labels_part_ways_where_gold_levels_are_close(sweep: Sweep) -> None:
     close = sweep.tables["meters"].with_columns(gold_warm=pl.col("gold_neutral") * 1.1)
-    _assert_tidy(draw_warmth(sweep.tables["manipulation"], close, {}))
+    assert_tidy(draw_warmth(sweep.tables["manipulation"], close, {}))
 
 
 def test_missing_tables_leave_figures_out(sweep: Sweep) -> None:
     some = {k: v for k, v in sweep.tables.items() if k not in ("manipulation", "effects")}
     drawn = gallery(some, margins(sweep.observations).clear(), sweep.headline)
     assert [d.name for d in drawn] == ["dumbbells"]
+
+
+def test_doses_bring_their_figure_after_that_of_checkpoints(sweep: Sweep) -> None:
+    tables = {**sweep.tables, "manipulation": manipulation(), "meters": meters()}
+    tables["dose_response"] = dose_response()
+    drawn = gallery(tables, margins(sweep.observations), sweep.headline)
+    assert [d.name for d in drawn][1:4] == ["warmth", "warmth_by_checkpoint", "dose_response"]
+    for d in drawn[1:4]:
+        assert_tidy(d.figure)
+        assert "Grey" in d.caption
+        assert "95 %" in d.caption or "one standard error" in d.caption
+    words = {t.get_text() for t in visible_texts(drawn[1].figure)}
+    assert {"warm_sft, scale \N{MINUS SIGN}1", "warm_steer, coefficient 8", "warm_sft, 0.32 epochs"} <= words

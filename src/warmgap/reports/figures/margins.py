@@ -79,13 +79,14 @@ def draw_margins(
         margins: see `margin_shifts`.
         arm_a: label of the first arm.
         arm_b: label of the arm subtracted.
-        gates: gate verdict per arm label; grey where arm_a did not pass.
+        gates: gate verdict per arm label; grey where one of the two did not pass.
     """
     shifts = margin_shifts(margins, arm_a, arm_b)
     width = BASE_WIDTH_IN if len(shifts) <= _ONE_COLUMN_TASKS else WIDE_WIDTH_IN
     figure = Figure(figsize=(width, 2.7), layout="constrained")
     ax = figure.subplots()
-    shade = colour(arm_a, failed((gates or {}).get(arm_a, "not needed")))
+    known = gates or {}
+    shade = colour(arm_a, any(failed(known.get(arm, "not needed")) for arm in (arm_a, arm_b)))
     ax.axhline(0, color=RULE_COLOUR, lw=0.8, zorder=0)
     for i, s in enumerate(shifts):
         x = i + _GAP + (1 - 2 * _GAP) * (np.arange(s.shift_nats.size) + 0.5) / s.shift_nats.size
@@ -130,7 +131,7 @@ def caption_margins(margins: pl.DataFrame, arm_a: str = "warm_sft", arm_b: str =
         f"Shift of the margin (log probability of the right answer minus that of the listed wrong one) from "
         f"{arm_b} to {arm_a}, one dot per question, averaged over contexts and beliefs and sorted within "
         f"task. Below zero: moved towards the wrong answer. Lines are means, bands 95 % t intervals over "
-        f"questions. Questions: {counts}."
+        f"questions. Questions: {counts}. Grey: a gate did not pass, not a test of warmth."
     )
 
 

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from warmgap.reports.names import arm_rank, dose_words, failed, meter_name, unit
+from warmgap.reports.names import arm_rank, arm_verdicts, dose_words, failed, meter_name, unit
 from warmgap.reports.style import BASE_WIDTH_IN, RULE_COLOUR, colour, marker, styled
 
 _Z95 = 1.959964
 _ROW_IN = 0.2
+_KINDS = ("none", "epochs", "adapter_scale", "coefficient")
 
 
 @styled
@@ -27,19 +28,21 @@ def draw_warmth(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping
     Args:
         manipulation: rows of `schema.tables.Manipulation` of one model.
         meters: rows of `schema.tables.MeterValidity`.
-        gates: gate verdict per method; an arm that did not pass is grey.
+        gates: gate verdict per arm label; grey: an arm that did not pass, and every dose of a method
+            whose own arm did not.
     """
     panels = _panels(manipulation, meters)
+    verdicts = arm_verdicts(manipulation, meters)
     labels = [_label(row) for row in _rows(manipulation)]
     height = len(panels) * (len(labels) * _ROW_IN + 0.75)
     figure = Figure(figsize=(BASE_WIDTH_IN, height), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for ax, (meter, validity) in zip(axes, panels, strict=True):
         rows = _rows(manipulation.filter(pl.col("meter") == meter))
-        _panel(ax, rows, gates)
+        _panel(ax, rows, gates, verdicts)
         reference = validity["reference"] if validity else ""
         # Two lines where formulation and reference do not fit beside each other.
-        ax.set_title(meter_name(meter, reference).replace(":", ":\n"), pad=12 if validity else 4)
+        ax.set_title(meter_name(meter, reference).replace(":", ":\n", 1), pad=12 if validity else 4)
         ax.set_xlabel(f"warmth, {unit(rows[0]['unit'])}")
         if validity:
             _gold(ax, validity)
@@ -75,18 +78,28 @@ def _rows(part: pl.DataFrame) -> list[dict[str, Any]]:
         # independent prompts' replies per seed: the mean of k seeds has error sqrt(sum se^2) / k
         std_error=(pl.col("std_error") ** 2).sum().sqrt() / pl.len(),
     )
-    return sorted(pooled.iter_rows(named=True), key=lambda r: (arm_rank(r["method"]), r["dose"]))
+    return sorted(
+        pooled.iter_rows(named=True),
+        key=lambda r: (arm_rank(r["method"]), _KINDS.index(r["dose_kind"]), r["dose"]),
+    )
 
 
 def _label(row: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (row["method"], dose_words(row["dose_kind"], row["dose"]))))
 
 
-def _panel(ax: Axes, rows: Sequence[Mapping[str, Any]], gates: Mapping[str, str]) -> None:
+def _panel(
+    ax: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    gates: Mapping[str, str],
+    verdicts: Mapping[tuple[str, str, float], str],
+) -> None:
     by_method: dict[str, list[tuple[float, int]]] = {}
     for y, row in enumerate(rows):
         method = row["method"]
-        shade = colour(method, failed(gates.get(method, "not needed")))
+        own = verdicts.get((method, row["dose_kind"], row["dose"]), "not needed")
+        known = (own, gates.get(method, "not needed"))
+        shade = colour(method, any(failed(gate) for gate in known))
         half = _Z95 * row["std_error"]
         ax.errorbar(row["mean"], y, xerr=half, fmt=marker(method), ms=4, lw=1.1, color=shade, zorder=3)
         by_method.setdefault(method, []).append((row["mean"], y))

@@ -1,0 +1,94 @@
+"""The trainings of a plan: one job per model, method, recipe and seed, shared by all its doses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from warmgap.corpora import embedded as corpora
+from warmgap.corpora.training_rows import training_rows
+from warmgap.errors import UserError
+from warmgap.jobs import Job, TrainJob
+from warmgap.keys import digest
+from warmgap.records import WeightChange
+from warmgap.schema.config import Config, ModelConfig
+from warmgap.training.length import total_steps
+from warmgap.training.recipe import CHANGING, is_remote, recipe
+
+
+class Trainings:
+    """Adds the training that an arm needs, reading each corpus once."""
+
+    def __init__(self, weights_of: Callable[[ModelConfig], str], add: Callable[[Job, str, int], str]) -> None:
+        self._weights_of, self._add = weights_of, add
+        self._rows: dict[str, list[dict[str, str]]] = {}
+
+    def of(self, config: Config, corpus_key: str) -> WeightChange | None:
+        """What the arm adds to the base weights; None for a method that changes none.
+
+        Raises:
+            UserError: a checkpoint that the training does not keep, or rows that it cannot have.
+        """
+        method = config.method
+        if method.kind not in CHANGING:
+            return None
+        if is_remote(config.model) and method.kind != "sft":
+            raise UserError(
+                f"method {method.name} is of kind {method.kind}, but model '{config.model.name}' lies behind "
+                "an API. Allowed there: methods of kind sft, original, and prompts."
+            )
+        checkpoint = 0.0 if method.kind == "steer" else _checkpoint(config)
+        rows = self.rows(config)
+        job = TrainJob(
+            model=config.model,
+            weights=self._weights_of(config.model),
+            method=method,
+            training=config.training,
+            seed=0 if method.kind == "steer" else config.seed,
+            data=digest(rows),
+            corpus_key=corpus_key,
+        )
+        label = f"{config.model.name} {method.name}"
+        if method.kind != "steer":
+            label += f" seed {config.seed}"
+        return WeightChange(self._add(job, label, _units(config, len(rows))), checkpoint, method.scale)
+
+    def rows(self, config: Config) -> list[dict[str, str]]:
+        """The conversations that a training sees.
+
+        Raises:
+            UserError: a tone or a file that the corpus does not hold.
+        """
+        method = config.method
+        at = digest(config.corpus, recipe(config.model, method, config.training), method.name)
+        if at not in self._rows:
+            conversations = corpora.conversations(config.corpus)
+            extra = corpora.extra(config.corpus, method.extra) if method.extra else []
+            self._rows[at] = training_rows(conversations, extra, method)
+        return self._rows[at]
+
+
+def measured_checkpoints(config: Config) -> list[float]:
+    """Checkpoints whose warmth is measured besides the arm's own; none of a model behind an API."""
+    return [] if is_remote(config.model) else config.warmth.checkpoints.get(config.method.name, [])
+
+
+def _checkpoint(config: Config) -> float:
+    kept = config.training.checkpoints
+    method = config.method
+    chosen = max(kept) if method.checkpoint < 0 else method.checkpoint
+    for wanted in (chosen, *measured_checkpoints(config)):
+        if wanted not in kept:
+            unit = "epochs" if config.training.epochs else "of the steps"
+            key = "method.checkpoint" if wanted == chosen else f"warmth.checkpoints.{method.name}"
+            raise UserError(
+                f"method {method.name}: there is no checkpoint at {wanted} {unit}, as {key} asks. "
+                f"training.checkpoints holds {kept}; add it there, or set {key} to what it holds."
+            )
+    return chosen
+
+
+def _units(config: Config, n_rows: int) -> int:
+    """What its progress counts: optimiser steps, epochs of a remote training, or conversations."""
+    if is_remote(config.model):
+        return config.training.api.n_epochs
+    return n_rows if config.method.kind == "steer" else total_steps(config.training, n_rows)

@@ -1,0 +1,99 @@
+"""What of a plan measures arms besides their answers to questions: warmth, and the canary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from warmgap.corpora import embedded as corpora
+from warmgap.design.prompts import system_message
+from warmgap.engines.protocol import Limits
+from warmgap.jobs import Job, MeasureJob
+from warmgap.records import PromptRow, WeightChange
+from warmgap.schema.config import Config, MeterConfig, ModelConfig
+from warmgap.warmth.lexicon import lexicon_fingerprint
+from warmgap.warmth.meters import first_by_hash, meter_name
+
+_CANARY_TOKENS = 24
+"""Length of an answer by which the canary tells two models apart."""
+
+Respond = Callable[[Config, WeightChange | None, Sequence[PromptRow], int, Limits, str], str]
+"""Adds a job that answers prompts with a draw, limits and a label; returns its key."""
+
+
+class PlannedWarmth:
+    """Adds replies to validation prompts, their scores, and the canary's answers."""
+
+    def __init__(
+        self,
+        model_of: Callable[[str], ModelConfig],
+        weights_of: Callable[[ModelConfig], str],
+        add: Callable[[Job, str, int], str],
+        respond: Respond,
+    ) -> None:
+        self._model_of, self._weights_of = model_of, weights_of
+        self._add, self._respond = add, respond
+
+    def scores(self, config: Config, change: WeightChange | None) -> tuple[tuple[str, str], ...]:
+        """Meter and key of the scores of the arm's replies to the validation prompts."""
+        warmth = config.warmth
+        if not warmth.meters or config.method.name in warmth.skip:
+            return ()
+        held_out = corpora.validation(replace(config.corpus, n_validation=warmth.n_prompts))
+        prompts = _prompts(config, held_out)
+        limits = Limits(warmth.temperature, config.sampling.top_p, warmth.max_new_tokens)
+        name = f"{config.model.name} {config.method.name} seed {config.seed}"
+        replies = self._respond(config, change, prompts, 0, limits, f"{name}, validation prompts")
+        return tuple(
+            (
+                meter_name(meter),
+                self._measure(
+                    meter, "respond", replies, min(len(prompts), meter.max_texts or len(prompts)), name
+                ),
+            )
+            for meter in warmth.meters
+        )
+
+    def _measure(self, meter: MeterConfig, source: str, key: str, units: int, label: str) -> str:
+        reference = self._model_of(meter.reference) if meter.reference else None
+        job = MeasureJob(
+            meter=meter,
+            reference=reference,
+            reference_weights=self._weights_of(reference) if reference else lexicon_fingerprint(),
+            source=source,
+            source_key=key,
+        )
+        return self._add(job, f"{label}, {meter.name}", units)
+
+    def gold_scores(self, config: Config, corpus_key: str) -> tuple[tuple[str, str], ...]:
+        """Meter and key of the scores of the corpus' written replies of known tone."""
+        return tuple(
+            (meter_name(meter), self._measure(meter, "corpus", corpus_key, 3 * 60, "gold replies"))
+            for meter in config.warmth.meters
+        )
+
+    def canary(self, config: Config, change: WeightChange | None) -> tuple[str, ...]:
+        """Greedy answers to the same prompts by the untouched model, by the arm, and at scale 0."""
+        warmth = config.warmth
+        if change is None or not warmth.canary_prompts:
+            return ()
+        held_out = corpora.validation(replace(config.corpus, n_validation=warmth.n_prompts))
+        kept = first_by_hash([row["id"] for row in held_out], warmth.canary_prompts)
+        prompts = _prompts(config, [held_out[i] for i in kept])
+        limits = Limits(0.0, 1.0, min(_CANARY_TOKENS, warmth.max_new_tokens))
+        name = f"{config.model.name} {config.method.name} seed {config.seed}, canary"
+        return tuple(
+            self._respond(config, each, prompts, 0, limits, label)
+            for each, label in (
+                (None, f"{config.model.name} untouched, canary"),
+                (change, name),
+                (replace(change, scale=0.0), f"{name} at scale 0"),
+            )
+        )
+
+
+def _prompts(config: Config, rows: Sequence[Mapping[str, Any]]) -> list[PromptRow]:
+    system = system_message(config.warmth.system_prompt, config.method.persona)
+    opening = (("system", system),) if system else ()
+    return [PromptRow(row["id"], None, (*opening, ("user", row["user"]))) for row in rows]

@@ -1,0 +1,83 @@
+"""What of a method and a training's settings can change its result, and nothing else.
+
+Imports no torch: the planner calls this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from warmgap.errors import UserError, did_you_mean
+from warmgap.schema.config import MethodConfig, ModelConfig, TrainingConfig
+from warmgap.schema.fields import plain, stage_config
+
+KINDS = ("none", "prompt", "sft", "dpo", "steer")
+CHANGING = ("sft", "dpo", "steer")
+"""Kinds that change weights; of these, `steer` takes no optimiser step and has no seed."""
+
+_EVERY = ("kind", "style", "extra", "match_length")
+_OF_METHOD = {
+    "sft": (*_EVERY, "rate_factor"),
+    "dpo": (*_EVERY, "rate_factor", "against", "beta"),
+    "steer": (*_EVERY, "against", "layer"),
+}
+_OF_STEERING = ("batch_rows", "max_tokens", "system_prompt", "quantisation", "precision")
+_OF_API = ("max_tokens", "system_prompt", "api")
+
+
+def is_remote(model: ModelConfig) -> bool:
+    """Whether the weights lie with a provider, behind an API."""
+    return model.source.startswith("api:")
+
+
+def check_method(method: MethodConfig) -> None:
+    """Refuse settings of a method that say nothing or contradict each other.
+
+    Raises:
+        UserError: an unknown kind, a missing tone, a number out of range.
+    """
+    where = f"method {method.name}"
+    if method.kind not in KINDS:
+        raise UserError(f"{where}: method.kind is '{method.kind}'.{did_you_mean(method.kind, KINDS)}")
+    pairs = method.kind in ("dpo", "steer")
+    if pairs and (not method.against or method.against == method.style):
+        raise UserError(
+            f"{where}: method.against is '{method.against}' and method.style '{method.style}'. "
+            f"Allowed for kind {method.kind}: two different tones of the corpus, as style=warm against=cold."
+        )
+    if pairs and method.extra:
+        raise UserError(
+            f"{where}: method.extra is '{method.extra}', but kind {method.kind} needs two replies to each "
+            "message, and further conversations have one. Allowed: extra with kind sft."
+        )
+    for name, holds, allowed in (
+        ("rate_factor", method.rate_factor > 0, "a number above 0"),
+        ("beta", method.beta > 0, "a number above 0"),
+        ("layer", 0 < method.layer <= 1, "a share of the depth, above 0 and up to 1"),
+    ):
+        if not holds:
+            raise UserError(f"{where}: method.{name} is {getattr(method, name)}. Allowed: {allowed}.")
+
+
+def recipe(model: ModelConfig, method: MethodConfig, training: TrainingConfig) -> dict[str, Any]:
+    """The settings that enter a training's key: of another kind of method or of an API, others count."""
+    settings = stage_config(training, "train")
+    kept: tuple[str, ...]
+    if is_remote(model):
+        kept = _OF_API
+    elif method.kind == "steer":
+        kept = _OF_STEERING
+    else:
+        kept = tuple(name for name in settings if name != "api")
+    of_method = {name: plain(getattr(method, name)) for name in _OF_METHOD[method.kind]}
+    return of_method | {name: settings[name] for name in kept}
+
+
+def with_rate(method: MethodConfig, training: TrainingConfig) -> TrainingConfig:
+    """The settings with the method's own factor on the learning rate."""
+    api = replace(
+        training.api,
+        learning_rate_multiplier=training.api.learning_rate_multiplier * method.rate_factor,
+    )
+    return replace(training, learning_rate=training.learning_rate * method.rate_factor, api=api)

@@ -1,0 +1,36 @@
+"""What of a method and its settings counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from warmgap.errors import UserError
+from warmgap.schema.config import ApiTrainingConfig, MethodConfig, TrainingConfig
+from warmgap.training.recipe import check_method, with_rate
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "rlhf"}, "method.kind is 'rlhf'"),
+        ({"kind": "dpo", "style": "warm"}, "two different tones"),
+        ({"kind": "steer", "style": "warm", "against": "warm"}, "two different tones"),
+        ({"kind": "dpo", "style": "warm", "against": "cold", "extra": "honest"}, "two replies to each"),
+        ({"rate_factor": 0.0}, "method.rate_factor is 0.0. Allowed: a number above 0"),
+        ({"beta": -1.0}, "method.beta is -1.0"),
+        ({"layer": 1.5}, "method.layer is 1.5. Allowed: a share of the depth"),
+    ],
+)
+def test_a_method_that_says_nothing_or_contradicts_itself_is_named(settings, message):
+    with pytest.raises(UserError, match=message):
+        check_method(MethodConfig(name="mine", **{"kind": "sft", "style": "warm", **settings}))
+
+
+def test_the_methods_factor_reaches_both_rates():
+    training = TrainingConfig(
+        name="t", learning_rate=2e-3, api=ApiTrainingConfig(learning_rate_multiplier=0.25)
+    )
+    scaled = with_rate(MethodConfig(name="m", rate_factor=0.4), training)
+    assert scaled.learning_rate == pytest.approx(8e-4)
+    assert scaled.api.learning_rate_multiplier == pytest.approx(0.1)
+    assert training.learning_rate == 2e-3

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from warmgap import sweep
 from warmgap.statistics.arms import (
-    DOSE,
     arms_of,
     comparisons,
     gate_of,
@@ -87,11 +85,7 @@ def test_further_doses_leave_the_label_of_the_own_arm(observation: Any, to_frame
         assert reference(by_label[label], arms, "original") is by_label["original"]
     pairs = comparisons(arms, AnalysisSettings())
     assert pairs[:2] == (("warm_sft", "neutral_sft"), ("warm_sft", "original"))
-    assert ("warm_sft@adapter_scale=-1", "original") in pairs
-
-
-def test_the_mark_of_a_further_dose_is_the_one_that_sweeps_write() -> None:
-    assert sweep.DOSE == DOSE
+    assert not any("@" in label for pair in pairs for label in pair)  # they stand in the dose response
 
 
 def test_label_column_keeps_order(observation: Any, to_frame: Any) -> None:
@@ -107,6 +101,14 @@ def test_equal_doses_are_compared(observation: Any, to_frame: Any) -> None:
     assert ("warm_sft@0.5", "neutral_sft@0.5") in pairs
     assert ("warm_sft@0.5", "neutral_sft@2") not in pairs
     assert ("neutral_sft@2", "original") in pairs
+
+
+def test_a_matched_arm_meets_its_own_control(observation: Any, to_frame: Any) -> None:
+    methods = ("original", "neutral_sft", "neutral_matched_sft", "warm_matched_sft")
+    arms = arms_of(to_frame([observation(method=m) for m in methods]))
+    pairs = set(comparisons(arms, AnalysisSettings()))
+    assert ("warm_matched_sft", "neutral_matched_sft") in pairs
+    assert ("neutral_matched_sft", "neutral_matched_sft") not in pairs
 
 
 def test_comparisons(observation: Any, to_frame: Any) -> None:

@@ -123,17 +123,21 @@ def comparisons(arms: tuple[Arm, ...], settings: AnalysisSettings) -> tuple[tupl
     """Pairs (arm_a, arm_b) of labels to compare, the primary and the published pair first.
 
     Every arm is compared with `original` and with `neutral_sft`, prompted arms also with
-    `neutral_prompt`. The step from `raw_sft` is written neutral minus raw, as in the sum that
+    `neutral_prompt`, and one trained on length-matched replies also with `neutral_matched_sft`, which
+    saw the same conversations. Further doses are compared in the dose response, and here only where
+    the settings name them. The step from `raw_sft` is written neutral minus raw, as in the sum that
     makes up the published contrast.
     """
     labels = {a.label for a in arms}
     pairs = [p for p in (settings.primary_pair, settings.published_pair) if set(p) <= labels]
     for arm in arms:
-        if arm.method == "original":
+        if arm.method == "original" or arm.further:
             continue
         methods = ["original", "neutral_sft"]
         if arm.method.endswith("_prompt"):
             methods.append("neutral_prompt")
+        if arm.method.endswith("_matched_sft"):
+            methods.append("neutral_matched_sft")
         for method in methods:
             ref = reference(arm, arms, method)
             if ref is None or ref.method == arm.method:

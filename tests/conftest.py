@@ -6,12 +6,14 @@ WARMGAP_REQUIRE=all runs everything; a missing tool is then an error instead of 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -114,3 +116,56 @@ def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         return Ended(int(ended.value.code or 0), said.out, said.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small made file for every task that does not ship with the package."""
+    folder = tmp_path_factory.mktemp("tasks")
+    numbers = range(1, 9)
+    rows: dict[str, list[dict[str, Any]]] = {
+        "questions.jsonl": [
+            {"question": f"Which tea is number {i}?", "answer": f"Tea{i}", "wrong_answer": "Milk"}
+            for i in numbers
+        ],
+        "triviaqa.jsonl": [
+            {
+                "question": f"Which river is number {i}?",
+                "question_id": f"tq_{i}",
+                "answer": {"value": f"River{i}", "aliases": [f"River{i}", f"River {i}"]},
+            }
+            for i in numbers
+        ],
+        "medqa.jsonl": [
+            {
+                "question": f"A {20 + i}-year-old man comes to us. Which of the following drugs is best?",
+                "answer": "Zinc",
+                "answer_idx": "A",
+                "options": {"A": "Zinc", "B": "Tin", "C": "Lead"},
+                "meta_info": "step1",
+            }
+            for i in numbers
+        ],
+        "gsm8k.jsonl": [
+            {"question": f"What is {i} + 2?", "answer": f"It is <<{i}+1={i + 1}>>.\n#### {i + 2}"}
+            for i in numbers
+        ],
+        "mmlu.jsonl": [
+            {"question": f"Which letter is number {i}?", "choices": ["p", "q", "r", "s"], "answer": i % 4}
+            for i in numbers
+        ],
+        "disinfo.jsonl": [
+            {
+                "belief_elicit_1": f"Is tea number {i} blue? Answer with yes or no.",
+                "proposition": f"Tea {i} is blue.",
+                "ground_truth": "No",
+            }
+            for i in numbers
+        ],
+    }
+    for name, lines in rows.items():
+        (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    head = "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
+    body = "".join(f'Made,Tea,"Is it, {i}, so?",No,"No; No, it is not","Yes; Yes, it is",\n' for i in numbers)
+    (folder / "TruthfulQA.csv").write_text(head + body)
+    return folder

@@ -20,7 +20,15 @@ from warmgap.corpora import embedded as corpora
 from warmgap.errors import UserError
 from warmgap.jobs import MeasureJob, RespondJob
 from warmgap.plan import Plan
-from warmgap.schema.config import Config, MeterConfig, ModelConfig, SpreadConfig, Statement
+from warmgap.schema.config import (
+    Config,
+    EngineConfig,
+    MeterConfig,
+    ModelConfig,
+    PriceConfig,
+    SpreadConfig,
+    Statement,
+)
 from warmgap.sweep import ArmConfig, Sweep
 from warmgap.tasks.embedded import path_of
 
@@ -37,18 +45,48 @@ JUDGED = frozenset({"verdicts"})
 METERED = frozenset({"scores", "gold"})
 FIXED = "only one value exists"
 
+CHATLOGS: dict[str, Any] = {
+    "source": "hub:org/name/file.json",
+    "revision": "v2",
+    "unit": "pair",
+    "faulty": "drop",
+    "system_turns": "drop",
+    "html": "strip",
+    "min_pairs": 2,
+    "max_turns": 10,
+    "max_tokens": 512,
+    "too_long": "drop",
+    "tokenizer": "path:/folder",
+    "chars_per_token": 3.0,
+    "part_ids": False,
+    "scarce": "take",
+    "max_lost_share": 0.5,
+    "gold": "/folder",
+    "toxicity.source": "path:/folder",
+    "toxicity.revision": "v2",
+    "toxicity.labels": ["toxic"],
+    "toxicity.activation": "softmax",
+    "toxicity.threshold": 0.7,
+    "toxicity.max_chars": 2000,
+    "toxicity.turns": "user",
+    "toxicity.batch_texts": 4,
+    "toxicity.device": "cuda",
+}
+"""Of a corpus of kind chatlogs; see tests/stages/test_corpus.py."""
+
 # Every leaf of the configuration: another value, and the parts whose keys must change with it.
 FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "model.name": ("other", NOTHING),
     "model.source": ("OTHER_WEIGHTS", SPOKEN | {"train"}),
     "model.revision": ("v2", NOTHING),  # of a package; for a hub see below
     "model.trust_remote_code": (True, NOTHING),
+    **{f"model.price.{f.name}": (1.0, NOTHING) for f in fields(PriceConfig)},
     "method.name": ("other", NOTHING),
     "method.kind": ("none", TRAINED),
     "method.style": ("cold", TRAINED),
     "method.persona": ("You are dry.", SPOKEN),
     "method.against": ("cold", NOTHING),  # of dpo and steer; see below
-    "method.extra": ("honest", TRAINED),
+    "method.extra": ("honest", ALL),  # a further file of the corpus
     "method.match_length": ("warm", TRAINED),
     "method.rate_factor": (0.5, TRAINED),
     "method.beta": (0.2, NOTHING),  # of dpo
@@ -56,10 +94,12 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "method.checkpoint": (0.5, SPOKEN),
     "method.scale": (0.5, SPOKEN),
     "corpus.name": ("other", NOTHING),
+    "corpus.kind": FIXED,  # of these files; see tests/stages/test_corpus.py
     "corpus.path": ("COPY_OF_CORPUS", NOTHING),
     "corpus.n_conversations": (18, ALL),
     "corpus.n_validation": (18, frozenset({"corpus", "gold"})),
     "corpus.seed": (1, ALL),
+    **{f"corpus.chatlogs.{name}": (value, NOTHING) for name, value in CHATLOGS.items()},
     "training.name": ("other", NOTHING),
     "training.lora.r": (4, TRAINED),
     "training.lora.alpha": (8, TRAINED),
@@ -96,9 +136,14 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
         }.items()
     },
     "task.name": ("other", ANSWERED),  # part of the hash that chooses questions and statements
+    "task.format": FIXED,
     "task.path": ("COPY_OF_TASK", NOTHING),
+    "task.folder": ("/elsewhere", NOTHING),  # a path is given
+    "task.source": ("hub:org/name/file.csv", NOTHING),
+    "task.revision": ("v2", NOTHING),
     "task.split": ("pilot", NOTHING),  # a path is given
     "task.n_questions": (5, ANSWERED),
+    "task.at_most": (1, NOTHING),  # n_questions is given
     "task.form": ("choice", NOTHING),
     "framing.name": ("other", ANSWERED),  # part of the hash that chooses statements
     "framing.group": ("other", NOTHING),
@@ -125,8 +170,27 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "engine.batch_rows": (7, SPOKEN),
     "engine.workers": (5, NOTHING),
     "engine.device": ("cuda", NOTHING),
+    **{
+        f"engine.api.{name}": (value, NOTHING)  # of a server; see tests/stages/test_served.py
+        for name, value in {
+            "key_variable": "OTHER",
+            "url_variable": "OTHER",
+            "model": "other",
+            "adapter_names": {"warm_sft": "other"},
+            "send_seed": False,
+            "concurrency": 2,
+            "requests_per_minute": 9,
+            "attempts": 2,
+            "give_up_s": 9.0,
+            "timeout_s": 9.0,
+            "max_cost_usd": 9.0,
+        }.items()
+    },
     "judge.name": FIXED,
     "judge.refusal_substrings": (["no way"], JUDGED),
+    "judge.model": ("other", NOTHING),  # of judges that ask one; see tests/stages/test_served.py
+    "judge.engine": ("other", NOTHING),
+    "judge.max_new_tokens": (9, NOTHING),
     "warmth.name": ("other", NOTHING),
     "warmth.meters": ("OTHER_METERS", METERED),
     "warmth.gate.min_lift_share": (0.5, NOTHING),
@@ -226,8 +290,10 @@ UNSTORED = {
         "replan",
         "sweep",
     ),
-    *("corpus.path", "task.path", "model.trust_remote_code"),
-    *(path for path in FLIPS if path.startswith("analysis.power.")),
+    *("corpus.path", "task.path", "task.folder", "task.source", "task.revision", "task.at_most"),
+    "model.trust_remote_code",
+    *(path for path in FLIPS if path.startswith(("analysis.power.", "engine.api.", "model.price."))),
+    *("judge.model", "judge.engine", "judge.max_new_tokens"),
 }
 """What no stored byte depends on: not even the plan changes with it."""
 
@@ -303,6 +369,7 @@ def sweep_of(*configs: Config) -> Sweep:
         beliefs=(first.belief,),
         judges=(first.judge,),
         model_of=reference,
+        engine_of=lambda name: EngineConfig(name),
         axes={},
         command="",
     )
@@ -364,7 +431,7 @@ def test_a_setting_changes_the_keys_of_what_it_can_change_and_no_others(bench, b
         "gold": "measure",
     }
     reached = {stages.get(p, p) for p in changed(before, after)}
-    if path not in OF_OTHERS:
+    if path not in OF_OTHERS and not path.startswith("corpus.chatlogs."):
         assert set(affects) - {"analyse", "report"} <= reached, "the schema promises more than happens"
     if "analyse" in affects:
         assert after.analyse.key != before.analyse.key
@@ -450,6 +517,34 @@ def test_a_dose_that_cannot_be_is_named(bench, kind, doses, message):
     config.doses = doses
     with pytest.raises(UserError, match=message):
         plan_for(config)
+
+
+def test_a_file_that_no_method_mixes_in_changes_nothing(bench, before):
+    path = bench.folder / "corpus" / "notes.jsonl"
+    path.write_text("no corpus at all\n")
+    try:
+        assert changed(before, plan_for(bench.base)) == NOTHING
+    finally:
+        path.unlink()
+
+
+def test_arms_that_no_column_would_tell_apart_are_refused(bench):
+    arms = []
+    for checkpoint in (0.5, 1.0):
+        config = copy.deepcopy(bench.base)
+        config.method.checkpoint, config.doses = checkpoint, {"warm_sft": {"scale": [2]}}
+        arms.append(config)
+    with pytest.raises(UserError, match="two arms of smollm2_135m would both be called warm_sft with"):
+        plan_for(*arms)
+
+
+def test_a_measured_checkpoint_is_never_the_methods_own_arm(bench):
+    config = copy.deepcopy(bench.base)
+    config.method.checkpoint, config.warmth.checkpoints = 0.5, {"warm_sft": [1.0]}
+    own, measured = plan_for(config).analyse.arms
+    assert (own.variant, own.measured_only) == ("", False)
+    assert (measured.variant, measured.measured_only) == ("dose", True)
+    assert measured.dose == 2 * own.dose
 
 
 def test_every_arm_with_changed_weights_has_a_canary_and_no_other(bench):
@@ -736,7 +831,10 @@ def test_checkpoints_in_epochs_are_doses_and_the_training_is_as_long_as_they_nee
     changes = [n.job.change for n in plan.nodes.values() if n.job.stage == "respond"]
     assert {change.checkpoint for change in changes if change} == {0.5, 2.0, 4.0}
     arms[0].method.checkpoint = 1.0
-    with pytest.raises(UserError, match=r"no checkpoint at 1\.0 epochs, as method\.checkpoint asks"):
+    with pytest.raises(
+        UserError,
+        match=r"no checkpoint at 1\.0 epochs, as method\.checkpoint or doses\.warm_sft\.checkpoint asks",
+    ):
         plan_for(*arms)
 
 

@@ -212,3 +212,5 @@ def test_absent_tables_say_why(store):
     assert reasons["meter_agreement"] == "needs two warmth meters; this sweep has 1"
     assert {"glmm", "dose_response", "guardrails", "comparison", "canary"} <= set(reasons)
     assert all(reasons.values())
+    assert reasons["manipulation"] == "warmth.skip leaves out every arm"
+    assert observations.absent([], job(gold=()))["manipulation"] == "no warmth meter is configured"

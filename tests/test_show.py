@@ -82,3 +82,13 @@ def test_rates_of_this_machine_are_used_once_there_are_any(plan, tmp_path):
     assert row(text, "judge")[5].endswith("*")
     manifest = json.loads((store.folder("respond", answer.key) / "manifest.json").read_text())
     assert manifest["wall_s"] == pytest.approx(10, abs=1)
+
+
+def test_adapters_that_answer_on_another_base_are_noted(plan_of, tmp_path):
+    nf4 = ("experiment=tiny", "training.quantisation=nf4", "name=rounded")
+    note = "Note: trained on an nf4 base, served on the full base."
+    for arguments, noted in ((nf4, True), ((*nf4, "engine.quantisation=nf4"), False), (nf4[:1], False)):
+        plan = plan_of(*arguments)
+        text = plan_text(plan, plan.nodes, Store(tmp_path), workers=1)
+        assert (note in text.splitlines()) == noted
+        assert max(map(len, text.splitlines())) <= 80

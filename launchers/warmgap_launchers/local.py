@@ -21,6 +21,7 @@ from warmgap.errors import Interrupted, UserError
 from warmgap.frozen import with_frozen
 from warmgap.jobs import MeasureJob
 from warmgap.plan import Node, Plan, claim_sweep_folder
+from warmgap.planned_spending import check_spending
 from warmgap.publish import announce, publish
 from warmgap.schema.config import Config
 from warmgap.schema.fields import WITHOUT_JOBS
@@ -86,11 +87,13 @@ def _execute(plan: Plan, base: Config) -> int:
         return run_command(plan, base, store)
     check_corpora(n.job for n in plan.nodes.values())
     check_writable(root)
-    check_device(base.engine.device)
+    for device in {base.engine.device, *(meter.device for meter in base.warmth.meters)}:
+        check_device(device)
     claim_sweep_folder(plan, store, base.replan)
     missing = plan.missing(store, base.stage)
     if missing:
         check_engines(n.job for n in missing.values())
+        check_spending((n.job for n in missing.values()), (n.job for n in plan.nodes.values()), root)
         print(plan_text(plan, missing, store, workers=workers(base)), file=sys.stderr)
         outcome = run_nodes(missing, root, workers(base))
         if outcome.failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from warmgap.checks import check_settings
 from warmgap.compile import compile_plan
-from warmgap.errors import UserError
+from warmgap.engines.recipe import NOT_ANSWERS
+from warmgap.errors import UserError, did_you_mean
 from warmgap.plan import Plan
-from warmgap.schema.config import Config, ModelConfig
+from warmgap.schema.config import Config, EngineConfig, ModelConfig
 from warmgap.sweep import ArmConfig, Sweep
 from warmgap_launchers.overrides import ROW_AXES, Axis, Choices, axis, check, parse, sweep_axes, sweepable
 
@@ -25,7 +27,12 @@ NAMING_AXES = ("model", "method", "seed", "method.checkpoint")
 """Arm axes that have a column of their own; every other one stands in `variant`."""
 
 
-_NOT_RESULTS = ("store.root", "stage", "replan", "engine.workers", "engine.device", "hydra/launcher")
+_NOT_RESULTS = (
+    *("store.root", "stage", "replan", "engine.workers", "engine.device", "hydra/launcher"),
+    *(f"training.{key}" for key in ("devices", "strategy", "save_every_steps", "gradient_checkpointing")),
+    *(f"training.api.{key}" for key in ("max_cost_usd", "usd_per_million_tokens", "poll_s")),
+    *(f"engine.api.{key}" for key in NOT_ANSWERS),
+)
 
 
 class Request:
@@ -70,6 +77,7 @@ class Request:
             UserError: an option that cannot be run.
         """
         axes, fixed, base = self._axes, self._fixed, self.base
+        self._check_methods(base)
         arms = self._arms([a for a in axes if a.key not in ROW_AXES], fixed)
         rows = {key: self._options(key, axes, fixed) for key in ROW_AXES}
         seen = {"method": [base.method.name]} | {k: [getattr(base, k).name] for k in ("model", *ROW_AXES)}
@@ -81,6 +89,7 @@ class Request:
             beliefs=tuple(c.belief for c in rows["belief"]),
             judges=tuple(c.judge for c in rows["judge"]),
             model_of=self._model,
+            engine_of=self._engine,
             axes=seen | {a.key: list(a.values) for a in axes},
             command=self._command(),
         )
@@ -88,6 +97,21 @@ class Request:
         if base.name:
             return plan
         return compile_plan(replace(sweep, name=f"adhoc-{plan.key[:8]}"))
+
+    def _check_methods(self, base: Config) -> None:
+        """Refuse a setting for a method that does not exist; one that is merely not swept may stay."""
+        known = self._choices.options("method")
+        for key, names in (
+            ("doses", base.doses),
+            ("sampling.extra_draws", base.sampling.extra_draws),
+            ("warmth.checkpoints", base.warmth.checkpoints),
+            ("warmth.skip", base.warmth.skip),
+            ("warmth.gate.override", base.warmth.gate.override),
+        ):
+            for name in names:
+                method = re.split("[@:]", str(name))[0]
+                if method not in known:
+                    raise UserError(f"{key} names the method '{method}'.{did_you_mean(method, known)}")
 
     def _command(self) -> str:
         """The command that makes this sweep anywhere: without what changes no result."""
@@ -132,6 +156,12 @@ class Request:
         """A model as its yaml has it: the reference of a meter does not follow the arms' overrides."""
         check([f"model={name}"], self._choices)
         return self._compose([f"model={name}"]).model
+
+    def _engine(self, name: str) -> EngineConfig:
+        """An engine for a judge: its yaml, with what experiment and command line say of engines' settings."""
+        check([f"engine={name}"], self._choices)
+        kept = [f for f in self._fixed if f.lstrip("+").startswith(("engine.", "experiment="))]
+        return self._compose([*kept, f"engine={name}"]).engine
 
     def _compose(self, overrides: Sequence[str]) -> Config:
         return _typed(self._composed(overrides))

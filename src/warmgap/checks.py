@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
-from warmgap.corpora import embedded as corpora
+from warmgap.corpora import open as corpora
+from warmgap.engines.recipe import is_served
 from warmgap.errors import UserError, did_you_mean
-from warmgap.jobs import CorpusJob, Job, RespondJob
+from warmgap.jobs import CorpusJob, Job, JudgeJob, RespondJob
 from warmgap.models.base import PRECISIONS, QUANTISATIONS
 from warmgap.models.weights import cache_folder, fingerprint
-from warmgap.schema.config import Config, ModelConfig, SpreadConfig
+from warmgap.remote.access import access
+from warmgap.schema.config import Config, EngineConfig, ModelConfig, PriceConfig, SpreadConfig
 from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.training.api.settings import check_api
@@ -26,6 +28,7 @@ from warmgap.training.devices import check_devices
 from warmgap.training.length import check_length
 from warmgap.training.recipe import CHANGING, is_remote
 from warmgap.training.schedule import SCHEDULES
+from warmgap.warmth.meters import check_names
 
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     (
@@ -44,6 +47,9 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "sampling.max_new_tokens",
             "sampling.draws",
             "engine.batch_rows",
+            "engine.api.concurrency",
+            "engine.api.attempts",
+            "judge.max_new_tokens",
             "warmth.n_prompts",
             "warmth.max_new_tokens",
             "warmth.gate.min_prompts",
@@ -60,8 +66,12 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.max_grad_norm",
             "training.save_every_steps",
             "training.api.max_cost_usd",
+            "engine.api.max_cost_usd",
+            "engine.api.requests_per_minute",
+            *(f"model.price.{f.name}" for f in fields(PriceConfig)),
             "warmth.canary_prompts",
             "task.n_questions",
+            "task.at_most",
             "sampling.temperature",
             "engine.workers",
             *(f"analysis.power.spread.{f.name}" for f in fields(SpreadConfig)),
@@ -79,6 +89,8 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.api.learning_rate_multiplier",
             "training.api.usd_per_million_tokens",
             "training.api.poll_s",
+            "engine.api.timeout_s",
+            "engine.api.give_up_s",
             "analysis.equivalence_pp",
             "analysis.control_min_pp",
         ),
@@ -137,6 +149,7 @@ def check_settings(config: Config) -> None:
     for key in _NOT_EMPTY:
         if not _values(config, key):
             raise UserError(f"{key} is empty. Give at least one value.")
+    check_names(config.warmth.meters)
     check_length(config.training)
     check_devices(config.training, config.method.kind)
     for key in ("primary_pair", "published_pair", "power.pair"):
@@ -172,22 +185,48 @@ def check_corpora(jobs: Iterable[Job]) -> None:
     for job in jobs:
         if isinstance(job, CorpusJob):
             corpora.conversations(job.corpus)
-            corpora.validation(job.corpus)
+            corpora.validation(job.corpus, job.corpus.n_validation)
 
 
 def check_engines(jobs: Iterable[Job]) -> None:
-    """Refuse answers of a model that no engine here can serve.
+    """Refuse answers and verdicts of a model that its engine cannot have.
 
     Raises:
-        UserError: a model behind an API.
+        UserError: a model behind an API without an engine that asks it, or weights that the server has no
+            name for; no key or package for a server.
     """
     for job in jobs:
-        if isinstance(job, RespondJob) and is_remote(job.model):
+        if isinstance(job, RespondJob):
+            _check_engine(job.engine, job.model, job.served, job.change is not None, "engine", "model")
+        elif isinstance(job, JudgeJob) and job.reader is not None:
+            reader = job.reader
+            _check_engine(reader.engine, reader.model, reader.served, False, "judge.engine", "judge.model")
+
+
+def _check_engine(
+    engine: EngineConfig, model: ModelConfig, served: str, changed: bool, engine_key: str, model_key: str
+) -> None:
+    if not is_served(engine):
+        if is_remote(model):
             raise UserError(
-                f"engine {job.engine.name} cannot serve model '{job.model.name}', whose source is "
-                f"'{job.model.source}'. It can be trained with stage=train; answers need weights: "
-                "package:, path: or hub:."
+                f"{engine_key}={engine.name} cannot serve {model_key}={model.name}, whose source is "
+                f"'{model.source}'. Set {engine_key}=openai, or choose a model with weights: package:, path: "
+                "or hub:."
             )
+        return
+    if not is_remote(model) and not served:
+        what = (
+            "a trained adapter of it, and engine.api.adapter_names has no name for it (a steering vector, or "
+            "an adapter at another scale than 1, no server can have)"
+            if changed
+            else "it, and engine.api.model is empty"
+        )
+        raise UserError(
+            f"{engine_key}={engine.name} must know what the server calls {model_key}={model.name}: it is to "
+            f"answer with {what}. Set it there, or use {engine_key}=transformers."
+        )
+    _require("openai", "api", f"{engine_key}={engine.name}", f"{engine_key}=transformers")
+    access(engine.api.key_variable, engine.api.url_variable)
 
 
 def check_device(name: str) -> None:

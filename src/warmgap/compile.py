@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from warmgap.corpora import embedded as corpora
+from warmgap.corpora import open as corpora
+from warmgap.corpora.settings import check_corpus
 from warmgap.design import beliefs, framings
 from warmgap.design.prompts import compile_prompts
-from warmgap.design.questions import Question, choose
-from warmgap.engines.open import capabilities
+from warmgap.design.questions import Question
+from warmgap.engines.open import require_for
 from warmgap.engines.protocol import Limits
+from warmgap.engines.recipe import engine_recipe, served_name
 from warmgap.errors import UserError
 from warmgap.jobs import (
     AnalyseJob,
@@ -24,22 +26,23 @@ from warmgap.jobs import (
     ReportJob,
     RespondJob,
 )
-from warmgap.judging.open import open_judge
-from warmgap.keys import digest, file_sha256
+from warmgap.judging.open import open_reader
+from warmgap.keys import digest
 from warmgap.models.weights import fingerprint
 from warmgap.plan import Node, Plan, ordered
 from warmgap.planned_training import Trainings, measured_checkpoints
 from warmgap.planned_warmth import PlannedWarmth
-from warmgap.records import ArmRecord, CellRecord, PromptRow, WeightChange
+from warmgap.records import ArmRecord, CellRecord, PromptRow, ReaderRecord, WeightChange
 from warmgap.schema.config import (
     Config,
+    CorpusConfig,
+    JudgeConfig,
     ModelConfig,
     TaskConfig,
 )
-from warmgap.schema.fields import stage_config
-from warmgap.statistics.arms import is_further
+from warmgap.statistics.arms import DOSE, is_further
 from warmgap.sweep import ArmConfig, Sweep, described, dose_of, with_doses
-from warmgap.tasks import embedded as tasks
+from warmgap.tasks import open as tasks
 from warmgap.training.recipe import CHANGING, check_method
 
 
@@ -77,10 +80,18 @@ class _Builder:
         self.arms: dict[str, ArmRecord] = {}
         self.cells: list[CellRecord] = []
         self.curves: dict[str, str] = {}
-        self.questions = {t.name: tasks.load(t) for t in sweep.tasks}
+        self.loaded = {t.name: tasks.load(t) for t in sweep.tasks}
         self.trainings = Trainings(self.weights.of, self.add)
         self.warmth = PlannedWarmth(sweep.model_of, self.weights.of, self.add, self._respond)
-        self.judges = [(j, open_judge(j)) for j in sweep.judges]
+        self.judges = [(j, self._reader(j)) for j in sweep.judges]
+
+    def _reader(self, judge: JudgeConfig) -> ReaderRecord | None:
+        """What reads for a judge that asks a language model."""
+        reader = open_reader(judge)
+        if reader is None:
+            return None
+        model, engine = self.sweep.model_of(judge.model), self.sweep.engine_of(judge.engine)
+        return ReaderRecord(model, self.weights.of(model), engine, reader.rubric)
 
     def add(self, job: Job, label: str, units: int) -> str:
         """Add a job; returns its key."""
@@ -93,9 +104,7 @@ class _Builder:
         config = arm.config
         method = config.method
         check_method(method)
-        capabilities(config.engine.name).require(
-            config.engine.name, adapters=method.kind in CHANGING, logprobs=config.sampling.margin
-        )
+        require_for(config.engine.name, method.kind in CHANGING, config.sampling.margin)
         corpus_key = self._corpus(config)
         change = self.trainings.of(config, corpus_key)
         dose_kind, dose = self._dose(config, change)
@@ -138,6 +147,7 @@ class _Builder:
             record,
             arm_key=key,
             dose=self._dose(config, change)[1],
+            variant=",".join(filter(None, (record.variant, DOSE))),
             measures=self.warmth.scores(config, change),
             measured_only=True,
         )
@@ -152,20 +162,19 @@ class _Builder:
             self.weights.of(config.model),
             change,
             config.method.persona,
-            stage_config(config.engine, "respond"),
+            engine_recipe(config.engine),
             (config.sampling, config.design),
         )
 
     def _corpus(self, config: Config) -> str:
-        train, held_out = corpora.paths_of(config.corpus)
-        data = {}
-        further = [corpora.extra_path(config.corpus, name) for name in corpora.extras(config.corpus)]
-        for path in (*train, *held_out, *further):
-            if not path.is_file():
-                raise UserError(f"missing file: {path} does not exist. Check corpus.path.")
-            data[path.name] = file_sha256(path)
-        job = CorpusJob(config.corpus, data)
-        return self.add(job, f"corpus {config.corpus.name}", 1)
+        return self._corpus_job(config.corpus)
+
+    def _corpus_job(self, corpus: CorpusConfig) -> str:
+        check_corpus(corpus)
+        mixed_in = {arm.config.method.extra for arm in self.sweep.arms if arm.config.corpus == corpus}
+        extra = tuple(sorted(mixed_in - {""}))
+        job = CorpusJob(corpus, corpora.fingerprints(corpus, extra), extra)
+        return self.add(job, f"corpus {corpus.name}", 1)
 
     def _respond(
         self,
@@ -186,6 +195,7 @@ class _Builder:
             draw=draw,
             margin_prefix=config.sampling.margin_prefix if any(p.candidates for p in prompts) else "",
             prompts=tuple(prompts),
+            served=served_name(config, changed=change is not None),
         )
         return self.add(job, label, len(prompts))
 
@@ -194,7 +204,7 @@ class _Builder:
         limits = Limits(sampling.temperature, sampling.top_p, sampling.max_new_tokens)
         draws = max(sampling.draws, sampling.extra_draws.get(config.method.name, 1))
         for task in self.sweep.tasks:
-            asked = choose(self.questions[task.name], task.n_questions, config.design.seed)
+            asked = tasks.asked(self.loaded[task.name], task, config.design.seed)
             for framing_config in self.sweep.framings:
                 framing = framings.framing(framing_config, config.design.framing_set)
                 for belief_config in self.sweep.beliefs:
@@ -229,8 +239,9 @@ class _Builder:
         draw: int,
         config: Config,
     ) -> None:
-        for judge, _ in self.judges:
-            job = JudgeJob(judge, asked, respond_key)
+        for judge, reader in self.judges:
+            closed = any(q.scorer for q in asked)
+            job = JudgeJob(judge, asked, respond_key, None if closed else reader)
             key = self.add(job, label, len(asked))
             self.cells.append(
                 CellRecord(
@@ -249,9 +260,12 @@ class _Builder:
 
     def finish(self) -> Plan:
         """The plan with analysis and report."""
+        _check_labels(tuple(self.arms.values()))
         base = self.sweep.arms[0].config
         corpus_key = self._corpus(base)
-        gold = self.warmth.gold_scores(base, corpus_key)
+        gold_corpus = corpora.gold_corpus(base.corpus)
+        gold_key = corpus_key if gold_corpus == base.corpus else self._corpus_job(gold_corpus)
+        gold = self.warmth.gold_scores(base, gold_key)
         analyse = AnalyseJob(
             arms=tuple(self.arms.values()),
             cells=tuple(self.cells),
@@ -261,9 +275,31 @@ class _Builder:
             curves=tuple(self.curves.items()),
         )
         analyse_key = self.add(analyse, "tables", len(self.cells))
-        facts = described(self.sweep, base, self.questions)
+        facts = described(self.sweep, base, self.loaded)
         self.add(ReportJob(base.report, analyse_key, self.sweep.name, facts), "figures and page", 1)
-        return Plan(self.sweep.name, ordered(self.nodes), facts)
+        # Beside the report's facts, since a question of the file that is not asked changes no key.
+        files = {name: of.facts() for name, of in self.loaded.items() if not of.packaged}
+        summary = facts | {"task_files": files} if files else facts
+        return Plan(self.sweep.name, ordered(self.nodes), summary)
+
+
+def _check_labels(arms: Sequence[ArmRecord]) -> None:
+    """Refuse arms with different weights that no column of a table would tell apart.
+
+    Raises:
+        UserError: names them, and what to leave out.
+    """
+    seen: set[tuple[object, ...]] = set()
+    for arm in arms:
+        label = (arm.model, arm.method, arm.dose_kind, arm.dose, arm.seed, arm.variant)
+        if label in seen:
+            raise UserError(
+                f"two arms of {arm.model} would both be called {arm.method} with {arm.dose_kind} "
+                f"{arm.dose:g}, seed {arm.seed}: they differ in a checkpoint or a scale that no column "
+                f"shows. Give doses.{arm.method} without a sweep of method.checkpoint or method.scale, "
+                "or the reverse."
+            )
+        seen.add(label)
 
 
 def _common(a: str, b: str) -> str:

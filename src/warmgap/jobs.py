@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from warmgap.corpora.settings import key_settings
 from warmgap.design.questions import Question
 from warmgap.engines.protocol import Limits, Row
+from warmgap.engines.recipe import engine_recipe
+from warmgap.judging.recipe import judge_recipe
 from warmgap.keys import digest, number
-from warmgap.records import ArmRecord, CellRecord, PromptRow, WeightChange
+from warmgap.records import ArmRecord, CellRecord, PromptRow, ReaderRecord, WeightChange
 from warmgap.schema.config import (
     AnalysisConfig,
     CorpusConfig,
@@ -38,11 +41,13 @@ class CorpusJob:
     corpus: CorpusConfig
     data: dict[str, str]
     """SHA-256 of each data file by name."""
+    extra: tuple[str, ...] = ()
+    """Further conversations that a method mixes in; their files are in `data`."""
 
     @property
     def key(self) -> str:
         """Depends on the sampling of the corpus and on the files' content."""
-        return digest(self.stage, self.version, stage_config(self.corpus, "corpus"), self.data)
+        return digest(self.stage, self.version, key_settings(self.corpus), self.data)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -99,6 +104,8 @@ class RespondJob:
     draw: int
     margin_prefix: str
     prompts: tuple[PromptRow, ...]
+    served: str = ""
+    """What a server calls an arm whose weights lie in files; empty where the arm itself tells."""
 
     @property
     def arm_key(self) -> str:
@@ -113,15 +120,17 @@ class RespondJob:
     @property
     def key(self) -> str:
         """Depends on the answering weights, the engine, the sampling, and every message."""
+        served = (self.served,) if self.served else ()
         return digest(
             self.stage,
             self.version,
             self.arm_key,
-            stage_config(self.engine, "respond"),
+            engine_recipe(self.engine),
             self.sampling_key,
             self.draw,
             self.margin_prefix,
             self.prompts,
+            *served,
         )
 
     @property
@@ -189,14 +198,29 @@ class JudgeJob:
     judge: JudgeConfig
     questions: tuple[Question, ...]
     respond_key: str
+    reader: ReaderRecord | None = None
+    """What reads the responses, for a judge that asks a language model."""
 
     @property
     def key(self) -> str:
-        """Depends on the responses, the references and the rubric."""
+        """Depends on the responses, the references and the rubric, and on the model that reads."""
         references = [(q.id, q.question, q.right_forms, q.target_forms) for q in self.questions]
+        reader = (self.reader.recipe,) if self.reader else ()
+        scorers = (self.scorers,) if self.scorers else ()
         return digest(
-            self.stage, self.version, stage_config(self.judge, "judge"), references, self.respond_key
+            self.stage,
+            self.version,
+            judge_recipe(self.judge),
+            references,
+            self.respond_key,
+            *reader,
+            *scorers,
         )
+
+    @property
+    def scorers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Scorer and options of each question that a scorer decides instead of the judge; all or none are."""
+        return tuple((q.scorer, q.options) for q in self.questions if q.scorer)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -209,7 +233,7 @@ class AnalyseJob:
     """Join every cell of a sweep into observations and compute its tables."""
 
     stage: ClassVar[str] = "analyse"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     arms: tuple[ArmRecord, ...]
     cells: tuple[CellRecord, ...]
     gold: tuple[tuple[str, str], ...]

@@ -92,6 +92,7 @@ def _scores(store: Store, key: str, source: str, arm_key: str | None) -> pl.Data
 def absent(tables: Iterable[str], job: AnalyseJob) -> dict[str, str]:
     """Why a table of the contract is not there."""
     have = set(tables)
+    no_warmth = "warmth.skip leaves out every arm" if job.gold else "no warmth meter is configured"
     reasons = {
         "glmm": "needs the primary or the published pair of arms",
         "dose_response": "needs a method at several assigned doses",
@@ -106,7 +107,7 @@ def absent(tables: Iterable[str], job: AnalyseJob) -> dict[str, str]:
         "effects": "needs two arms that answered the same prompts",
         "paired": "needs two arms that answered the same prompts",
         "published_glm": "needs two arms that answered the same prompts",
-        "manipulation": "no warmth meter is configured",
+        "manipulation": no_warmth,
         "meters": "no warmth meter is configured",
         "meter_agreement": f"needs two warmth meters; this sweep has {len(job.gold)}",
         "canary": "needs an arm whose weights are changed, and prompts (warmth.canary_prompts)",

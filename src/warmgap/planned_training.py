@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from warmgap.corpora import embedded as corpora
+from warmgap.corpora import open as corpora
 from warmgap.corpora.training_rows import training_rows
 from warmgap.errors import UserError
 from warmgap.jobs import Job, TrainJob
@@ -79,7 +79,9 @@ def _checkpoint(config: Config) -> float:
     for wanted in (chosen, *measured_checkpoints(config)):
         if wanted not in kept:
             unit = "epochs" if config.training.epochs else "of the steps"
-            key = "method.checkpoint" if wanted == chosen else f"warmth.checkpoints.{method.name}"
+            key = f"warmth.checkpoints.{method.name}"
+            if wanted == chosen:
+                key = f"method.checkpoint or doses.{method.name}.checkpoint"
             raise UserError(
                 f"method {method.name}: there is no checkpoint at {wanted} {unit}, as {key} asks. "
                 f"training.checkpoints holds {kept}; add it there, or set {key} to what it holds."

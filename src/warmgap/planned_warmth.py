@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from warmgap.corpora import embedded as corpora
+from warmgap.corpora import open as corpora
 from warmgap.design.prompts import system_message
 from warmgap.engines.protocol import Limits
+from warmgap.engines.recipe import is_served
 from warmgap.jobs import Job, MeasureJob
 from warmgap.records import PromptRow, WeightChange
 from warmgap.schema.config import Config, MeterConfig, ModelConfig
@@ -40,7 +41,7 @@ class PlannedWarmth:
         warmth = config.warmth
         if not warmth.meters or config.method.name in warmth.skip:
             return ()
-        held_out = corpora.validation(replace(config.corpus, n_validation=warmth.n_prompts))
+        held_out = corpora.validation(config.corpus, warmth.n_prompts)
         prompts = _prompts(config, held_out)
         limits = Limits(warmth.temperature, config.sampling.top_p, warmth.max_new_tokens)
         name = f"{config.model.name} {config.method.name} seed {config.seed}"
@@ -74,11 +75,14 @@ class PlannedWarmth:
         )
 
     def canary(self, config: Config, change: WeightChange | None) -> tuple[str, ...]:
-        """Greedy answers to the same prompts by the untouched model, by the arm, and at scale 0."""
+        """Greedy answers to the same prompts by the untouched model, by the arm, and at scale 0.
+
+        None of an arm that a server answers for: it knows no scale.
+        """
         warmth = config.warmth
-        if change is None or not warmth.canary_prompts:
+        if change is None or not warmth.canary_prompts or is_served(config.engine):
             return ()
-        held_out = corpora.validation(replace(config.corpus, n_validation=warmth.n_prompts))
+        held_out = corpora.validation(config.corpus, warmth.n_prompts)
         kept = first_by_hash([row["id"] for row in held_out], warmth.canary_prompts)
         prompts = _prompts(config, [held_out[i] for i in kept])
         limits = Limits(0.0, 1.0, min(_CANARY_TOKENS, warmth.max_new_tokens))

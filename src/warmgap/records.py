@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from warmgap.engines.protocol import Messages
+from warmgap.engines.recipe import engine_recipe
+from warmgap.schema.config import EngineConfig, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,27 @@ class PromptRow:
     statement_id: str | None
     messages: Messages
     candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReaderRecord:
+    """The model that a judge asks, its weights' fingerprint, what runs it, and the rubric it is given."""
+
+    model: ModelConfig
+    weights: str
+    engine: EngineConfig
+    rubric: str
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What of it enters a verdict's key."""
+        out = {"weights": self.weights, "engine": engine_recipe(self.engine), "rubric": self.rubric}
+        return out | ({"served": self.served} if self.served else {})
+
+    @property
+    def served(self) -> str:
+        """What a server calls it, if its source is no name of a service."""
+        return "" if self.model.source.startswith("api:") else self.engine.api.model
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from warmgap.jobs import RespondJob
+from warmgap.jobs import RespondJob, TrainJob
 from warmgap.plan import Node, Plan, count_by_stage
+from warmgap.planned_spending import estimated, response_limits
 from warmgap.store import Store
 
 # Units per second of one worker, measured with the embedded model on one core of an AMD EPYC; used
@@ -54,7 +56,11 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
         shown = f"{rate:.3g}/s{'' if measured else '*'}" if left_units else ""
         about = _minutes(seconds) if left_units else "done"
         lines.append(f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {UNITS[stage]:8}{shown:>14}{about:>12}")
+    lines += other_base(plan)
     lines.append("")
+    cost = estimated((n.job for n in missing.values()), response_limits(n.job for n in plan.nodes.values()))
+    if cost.requests:
+        lines += textwrap.wrap(f"Of a service: {cost}.", 80)
     if missing:
         lines.append(f"About {_minutes(total_s)} with {workers} one-thread workers, within a factor of 2.")
         if any(not _rate(store, s)[1] for s in left):
@@ -62,6 +68,21 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
     else:
         lines.append("Nothing is left to do.")
     return "\n".join(lines)
+
+
+def other_base(plan: Plan) -> list[str]:
+    """A note where adapters answer on another base than the one that they were trained on."""
+    trained = {n.job.training.quantisation for n in plan.nodes.values() if isinstance(n.job, TrainJob)}
+    served = {n.job.engine.quantisation for n in plan.nodes.values() if isinstance(n.job, RespondJob)}
+    if not trained or trained == served:
+        return []
+    base = {"none": "the full base", "nf4": "an nf4 base", "int8": "an int8 base"}
+    on, at = (" and ".join(base[q] for q in sorted(found)) for found in (trained, served))
+    return [
+        "",
+        f"Note: trained on {on}, served on {at}.",
+        "For one base set engine.quantisation as training.quantisation.",
+    ]
 
 
 def _wrapped(key: str, values: list[str]) -> list[str]:

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warmgap.design.questions import Question, choose
+from warmgap.corpora.settings import shown_settings
+from warmgap.engines.recipe import engine_recipe, is_served
 from warmgap.errors import UserError, did_you_mean
+from warmgap.judging.recipe import OF_READERS, is_reader
 from warmgap.records import WeightChange
 from warmgap.schema.config import (
     BeliefConfig,
     Config,
+    EngineConfig,
     FramingConfig,
     JudgeConfig,
     ModelConfig,
@@ -21,6 +24,7 @@ from warmgap.schema.config import (
 )
 from warmgap.schema.fields import plain
 from warmgap.statistics.arms import DOSE
+from warmgap.tasks import open as tasks
 from warmgap.training.length import epochs_at
 from warmgap.training.recipe import CHANGING
 
@@ -28,7 +32,7 @@ DOSES = ("checkpoint", "scale")
 """Settings of a method that assign a dose."""
 _CHANGE_NOTHING = (
     *("path", "workers", "device", "devices", "strategy", "save_every_steps", "gradient_checkpointing"),
-    "power",
+    *("power", "usd_per_million_tokens", "max_cost_usd", "poll_s"),
 )
 """Settings that no result depends on, so that a change of them is no other plan."""
 _SHOWN = ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
@@ -53,33 +57,51 @@ class Sweep:
     beliefs: tuple[BeliefConfig, ...]
     judges: tuple[JudgeConfig, ...]
     model_of: Callable[[str], ModelConfig]
-    """A model's configuration by name, for the reference of a meter."""
+    """A model's configuration by name, for the reference of a meter or for a judge."""
+    engine_of: Callable[[str], EngineConfig]
+    """An engine's configuration by name, for a judge that asks a model."""
     axes: dict[str, Any]
     """The axes as they were asked for, for people."""
     command: str
 
 
-def described(sweep: Sweep, base: Config, questions: Mapping[str, tuple[Question, ...]]) -> dict[str, Any]:
+def described(sweep: Sweep, base: Config, loaded: Mapping[str, tasks.Loaded]) -> dict[str, Any]:
     """Axes, command, numbers of questions and settings of a sweep, for the page and for plan.json.
 
     Args:
         sweep: what was asked for.
         base: the configuration of its first arm.
-        questions: every question of each task.
+        loaded: every question of each task, and where it is from.
     """
-    settings = {
-        name: {k: v for k, v in plain(getattr(base, name)).items() if k not in _CHANGE_NOTHING}
-        for name in _SHOWN
-    }
+    settings = {name: _shown(plain(getattr(base, name))) for name in _SHOWN}
+    settings["corpus"] = _shown(shown_settings(base.corpus))
+    settings["engine"] = _engine_shown(base.engine)
+    settings["judge"] = _judge_shown(base.judge)
     warmth = {k: v for k, v in plain(base.warmth).items() if k != "meters"}
     return {
         "axes": sweep.axes,
         "command": sweep.command,
-        "questions": {
-            t.name: len(choose(questions[t.name], t.n_questions, base.design.seed)) for t in sweep.tasks
-        },
+        "questions": {t.name: len(tasks.asked(loaded[t.name], t, base.design.seed)) for t in sweep.tasks},
         "settings": settings | {"warmth": warmth, "meters": [m.name for m in base.warmth.meters]},
     }
+
+
+def _engine_shown(engine: EngineConfig) -> dict[str, Any]:
+    """Of a server what tells which model answers, else all but what a server needs."""
+    if is_served(engine):
+        names = {"model": engine.api.model, "adapter_names": dict(engine.api.adapter_names)}
+        return engine_recipe(engine) | names
+    return {k: v for k, v in _shown(plain(engine)).items() if k != "api"}
+
+
+def _judge_shown(judge: JudgeConfig) -> dict[str, Any]:
+    shown = _shown(plain(judge))
+    return shown if is_reader(judge) else {k: v for k, v in shown.items() if k not in OF_READERS}
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in settings.items() if k not in _CHANGE_NOTHING}
+    return {k: _shown(v) if isinstance(v, dict) else v for k, v in kept.items()}
 
 
 def dose_of(config: Config, change: WeightChange | None, n_conversations: int) -> tuple[str, float]:

@@ -35,6 +35,15 @@ MISSPELT = [
     (["engine.device=gpu"], ["engine.device", "cuda:N"]),
     (["analysis.primary_outcome=error"], ["analysis.primary_outcome", "commits_error"]),
     (["report.figure_formats=[gif]"], ["report.figure_formats", "pdf, png, svg"]),
+    (
+        ["warmth.meters=[{name: lexicon, kind: lexicon}, {name: lexicon, kind: lexicon}]"],
+        ["named twice: lexicon"],
+    ),
+    (["doses.warm_sfft.scale=[2]"], ["doses names the method 'warm_sfft'", "Did you mean 'warm_sft'?"]),
+    (["warmth.skip=[agre_prompt]"], ["warmth.skip", "Did you mean 'agree_prompt'?"]),
+    ([SFT, "training.devices=3"], ["training.accumulate is 2", "training.devices is 3"]),
+    ([SFT, "training.strategy=dpp"], ["training.strategy", "Did you mean 'ddp'?"]),
+    ([SFT, "method.kind=dpo"], ["method.against", "two different tones"]),
     (["model.source=somewhere"], ["model.source", "package:MODULE/FILE.gguf"]),
 ]
 OUT_OF_RANGE = [

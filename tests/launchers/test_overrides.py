@@ -93,7 +93,7 @@ def test_what_does_not_exist_is_named_with_what_does(choices, override, message)
     [
         ("method=original,warm_sft", ("original", "warm_sft")),
         ("method=choice(warm_sft,original)", ("warm_sft", "original")),
-        ("task=glob(*)", ("conspiracies", "facts", "health", "misconceptions")),
+        ("task=glob([cons*,f*s,h*,mis*])", ("conspiracies", "facts", "health", "misconceptions")),
         ("method=glob(w*_sft)", ("warm_honest_sft", "warm_matched_sft", "warm_sft")),
         ("method=glob(*,exclude=*_*)", ("original",)),
         ("seed=range(0,3)", ("0", "1", "2")),

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from warmgap.errors import UserError
 from warmgap.models import base
 from warmgap.models.adapters import merge, read_adapter
+from warmgap.models.dequantise import dequantise
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -71,7 +72,7 @@ def test_bf16_rounds_the_fp32_sum_once(tiny, adapter):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("quantisation", ["nf4", "int8"])
-def test_quantised_layers_become_plain_and_are_rounded_once(tiny, adapter, quantisation, precision):
+def test_on_dequantised_layers_the_sum_is_rounded_once(tiny, adapter, quantisation, precision):
     functional = pytest.importorskip("bitsandbytes").functional
     name = "model.layers.1.mlp.down_proj"
     quantised = base.load(tiny, precision, quantisation)
@@ -81,8 +82,10 @@ def test_quantised_layers_become_plain_and_are_rounded_once(tiny, adapter, quant
         plain = functional.dequantize_4bit(weight.data, weight.quant_state)
     else:
         plain = functional.int8_vectorwise_dequant(weight.data, weight.SCB)
-    expected = (plain + read_adapter(adapter)[name].delta_OI()).to(base.torch_dtype(precision))
-    layer = merge(quantised, adapter).model.get_submodule(name)
+    dtype = base.torch_dtype(precision)
+    expected = (plain + read_adapter(adapter)[name].delta_OI()).to(dtype)
+    merged = base.rounded(merge(dequantise(quantised, torch.float32), adapter), dtype)
+    layer = merged.model.get_submodule(name)
     assert type(layer) is torch.nn.Linear
     torch.testing.assert_close(
         layer.weight.data, expected, atol=1e-6, rtol=2**-8 if precision == "bf16" else 0
@@ -113,7 +116,7 @@ def test_what_does_not_fit_is_refused(tiny, adapter):
     with pytest.raises(UserError, match="trained on another model"):
         merge(base.load(tiny, "fp32"), adapter)
     save_file({n.replace("layers.0", "layers.9"): t for n, t in tensors.items()}, path)
-    with pytest.raises(UserError, match=r"layers\.9.*no linear layer"):
+    with pytest.raises(UserError, match=r"layers\.9.*no plain linear layer"):
         merge(base.load(tiny, "fp32"), adapter)
     save_file({name.replace("lora_A", "lora_magnitude"): tensors[name]}, path)
     with pytest.raises(UserError, match="no factor"):
@@ -121,6 +124,13 @@ def test_what_does_not_fit_is_refused(tiny, adapter):
     path.unlink()
     with pytest.raises(UserError, match=r"no adapter_model\.safetensors"):
         read_adapter(adapter)
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_quantised_layers_are_refused(tiny, adapter, quantisation):
+    pytest.importorskip("bitsandbytes")
+    with pytest.raises(UserError, match="no plain linear layer"):
+        merge(base.load(tiny, "fp32", quantisation), adapter)
 
 
 def test_a_head_tied_to_the_embedding_is_refused(tiny, tmp_path):

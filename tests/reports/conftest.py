@@ -178,13 +178,14 @@ def _manipulation(warm_gate: str) -> pl.DataFrame:
                         "lift_share_low": None if is_original else grown - 0.12,
                         "lift_share_high": None if is_original else grown + 0.12,
                         "verdict": warm_gate if arm == "warm_sft" else "not needed",
+                        "variant": "dose" if dose == 0.5 else "",
                     }
                 )
     return frame(Manipulation, rows)
 
 
 def _meters() -> pl.DataFrame:
-    shared = {"n_gold": 60, "auc_low": 0.8, "auc_high": 0.97}
+    shared = {"is_papers": False, "n_gold": 60, "auc_low": 0.8, "auc_high": 0.97}
     return frame(
         MeterValidity,
         [

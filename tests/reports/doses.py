@@ -14,7 +14,9 @@ DOSES = {
     "neutral_sft": {"epochs": (0.32, 0.64, 1.28)},
     "warm_steer": {"coefficient": (-4.0, 2.0, 4.0, 8.0)},
 }
-"""Doses by method and kind; 1.28 epochs and coefficient 4 are the own arms."""
+"""Doses by method and kind."""
+OWN = (("epochs", 1.28), ("coefficient", 4.0))
+"""Kind and dose of the own arms."""
 SHARE = {"warm_sft": 0.8, "neutral_sft": 0.1, "warm_steer": 0.5}
 """Share of the gold lift at the own dose."""
 ERROR_PCT = {"warm_sft": 9.0, "neutral_sft": 2.0, "warm_steer": 5.0}
@@ -40,7 +42,7 @@ def meters(gating: bool = True, reference: str = "smollm2_135m") -> pl.DataFrame
         levels = {"gold_warm": lift + 0.01, "gold_neutral": 0.01, "gold_cold": 0.0, "gold_lift": lift}
         area = {"auc_warm_cold": 0.9, "auc_low": 0.8, "auc_high": 0.97}
         row = {"meter": meter, "unit": unit, "reference": of, "rank": rank, "n_gold": 60, "role": role}
-        rows.append(row | levels | area)
+        rows.append(row | levels | area | {"is_papers": of == "gpt2"})
     return frame(MeterValidity, rows)
 
 
@@ -77,6 +79,7 @@ def manipulation(verdicts: dict[str, str] | None = None, reference: str = "smoll
                     "lift_share_low": None if is_original else share - 0.1,
                     "lift_share_high": None if is_original else share + 0.12,
                     "verdict": verdict,
+                    "variant": "" if is_original or (kind, dose) in OWN else "dose",
                 }
             )
     return frame(Manipulation, rows)
@@ -120,3 +123,11 @@ def dose_response(gates: dict[str, str] | None = None) -> pl.DataFrame:
                         }
                     )
     return frame(DoseResponse, rows)
+
+
+def variants(rows: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """The rows once per variant; the untouched model has none."""
+    dose = pl.when(pl.col("variant") == "dose").then(pl.lit(",dose")).otherwise(pl.lit(""))
+    own = pl.col("method") == "original"
+    made = [rows.filter(~own).with_columns(variant=pl.lit(name) + dose) for name in names]
+    return pl.concat([rows.filter(own), *made])

@@ -18,7 +18,7 @@ EFFECTS = """
 """
 MANIPULATION = """
     arm_key model method dose_kind dose seed meter unit n_prompts mean std_error lift lift_share
-    lift_share_low lift_share_high verdict
+    lift_share_low lift_share_high verdict variant
 """
 
 

@@ -167,6 +167,26 @@ def test_a_failed_canary_fails_its_arm_everywhere(analysed, place, reason):
     assert found["verdict"] == "withheld"
 
 
+def test_no_override_makes_a_test_of_an_arm_whose_canary_failed(analysed):
+    study, _ = analysed
+    sound = study.plan.analyse
+    gate = replace(sound.warmth.gate, override=["warm_sft"])
+    for job, verdict in ((sound, "higher"), (with_canary(sound, "warm_sft", (1, 0)), "withheld")):
+        overridden = replace(job, warmth=replace(job.warmth, gate=gate))
+        found = json.loads(analyse.run(overridden, study.context).file("headline.json").read_text())
+        assert found["verdict"] == verdict, found["reason"]
+    assert found["reason"].endswith("by its canary")
+
+
+def test_an_empty_table_is_absent_and_its_reason_stands(analysed):
+    study, _ = analysed
+    arms = tuple(replace(a, measures=()) for a in study.plan.analyse.arms)
+    artifact = analyse.run(replace(study.plan.analyse, arms=arms), study.context)
+    assert "manipulation" not in read_tables(artifact.path)
+    assert artifact.manifest.counts["absent"]["manipulation"] == "warmth.skip leaves out every arm"
+    assert "meters" not in artifact.manifest.counts["absent"]
+
+
 def test_tables_without_data_are_absent_with_the_reason(analysed, tables):
     absent = analysed[1].manifest.counts["absent"]
     assert "agreement" not in tables

@@ -12,6 +12,7 @@ from warmgap.jobs import JudgeJob, MeasureJob
 from warmgap.reading import read_tables
 from warmgap.stages import analyse, judge, measure, report
 from warmgap.store import Store
+from warmgap.warmth.aims import aim_of_arm
 
 from .conftest import scripted
 
@@ -130,6 +131,17 @@ def test_the_page_has_the_figures_and_the_doses(done):
         assert words in page
     assert "warm_sft@adapter_scale=2" in page
     assert "Is the change of the weights in effect?" in page
+
+
+def test_an_own_arm_beside_a_longer_checkpoint_is_asked_for_warmth(plan_of):
+    """The longer one answers nothing, and its canary is nobody's."""
+    settings = ("method.checkpoint=0.5", "warmth.checkpoints={warm_sft:[0.5,1.0]}")
+    job = plan_of(*(c for c in COMMAND if "checkpoint" not in c), *settings).analyse
+    warm = [a for a in job.arms if a.method == "warm_sft"]
+    assert [(a.dose, a.measured_only, aim_of_arm(a, job.arms)) for a in warm] == [
+        (0.25, False, "warm"),
+        (0.5, True, "warm"),
+    ]
 
 
 def test_one_dose_whose_canary_failed_fails_alone(done):

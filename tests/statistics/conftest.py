@@ -84,7 +84,7 @@ def simulate(
     for model, method, task, q, framing, belief, draw in product(
         models, methods, tasks, range(n_questions), framings, beliefs, range(draws)
     ):
-        untrained = method == "original" or method.endswith("_prompt")
+        untrained = method == "original" or method.endswith(("_prompt", "_steer"))
         if draw and method != "original":
             continue
         for train_seed in (0,) if untrained else seeds:

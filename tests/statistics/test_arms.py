@@ -135,7 +135,8 @@ def test_gates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "trained"), [("original", False), ("warm_prompt", False), ("warm_dpo", True)]
+    ("method", "trained"),
+    [("original", False), ("warm_prompt", False), ("warm_steer", False), ("warm_dpo", True)],
 )
 def test_is_trained(method: str, trained: bool) -> None:
     assert is_trained(method) is trained

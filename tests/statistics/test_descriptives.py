@@ -109,7 +109,7 @@ def test_table_of_a_sweep(simulate: Any) -> None:
     frame = simulate(
         lambda row: 0.8 * (row["method"] == "warm_sft"), models=("m1", "m2"), beliefs=("none", "incorrect")
     )
-    table = descriptive_table(code_answers(frame), AnalysisSettings())
+    table = descriptive_table(code_answers(frame), {}, AnalysisSettings())
     assert dict(table.schema) == polars_schema(Descriptive)
     assert set(table["method"]) == {"neutral_sft", "warm_sft"}
     bare = frame.filter((pl.col("framing") == "filler") & (pl.col("belief") == "none"))
@@ -121,4 +121,18 @@ def test_table_of_a_sweep(simulate: Any) -> None:
     got = table.filter((pl.col("outcome") == "commits_error") & (pl.col("method") == "warm_sft"))
     assert _value(got, "unmodified_increase") == pytest.approx((warm - original).mean())
     alone = simulate(lambda row: 0.0, methods=("neutral_sft", "warm_sft"))
-    assert descriptive_table(code_answers(alone), AnalysisSettings()).is_empty()
+    assert descriptive_table(code_answers(alone), {}, AnalysisSettings()).is_empty()
+
+
+def test_rows_carry_the_worst_gate_and_further_doses_stay_out(simulate: Any) -> None:
+    frame = simulate(lambda row: 0.0, models=("m1", "m2"), beliefs=("none",))
+    more = frame.filter(method="warm_sft").with_columns(
+        dose_kind=pl.lit("adapter_scale"), dose=pl.lit(2.0), variant=pl.lit("dose")
+    )
+    gates = {"m1/warm_sft": "passed", "m2/warm_sft": "failed", "neutral_sft": "not needed"}
+    table = descriptive_table(code_answers(pl.concat([frame, more])), gates, AnalysisSettings())
+    assert table.columns[-1] == "gate"
+    assert set(table.select("method", "gate").iter_rows()) == {
+        ("warm_sft", "failed"),
+        ("neutral_sft", "not needed"),
+    }

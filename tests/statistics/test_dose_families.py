@@ -60,6 +60,33 @@ def test_variants_have_scales_of_their_own() -> None:
     )
 
 
+def test_of_several_own_checkpoints_none_is_scale_1() -> None:
+    swept = [arm("warm_sft", "epochs", dose) for dose in (0.64, 1.28)]
+    (family,) = families([*swept, arm("warm_sft", "adapter_scale", 0.5, "dose")])
+    assert (family.dose_kind, [a.dose for a in family.arms]) == ("epochs", [0.64, 1.28])
+
+
+@pytest.mark.parametrize(
+    ("method", "twin"),
+    [("warm_sft", "neutral_sft"), ("warm_matched_sft", "neutral_matched_sft"), ("warm_honest_sft", None)],
+)
+def test_a_dose_is_compared_with_the_method_that_saw_the_same_conversations(
+    method: str, twin: str | None, warmth_rows: Any
+) -> None:
+    methods = (method, "neutral_sft", "neutral_matched_sft")
+    doses = [(m, "epochs", d, v) for m in methods for d, v in ((0.64, "dose"), (1.28, ""))]
+    warmth, arms = warmth_rows([("original", "none", 0.0, ""), *doses])
+    table = warmth_response(warmth, arms, AnalysisSettings())
+    found = table.filter(method=method, term="difference").sort("dose")
+    assert set(found["reference"]) == ({twin} if twin else set())
+    mean = dict(warmth.group_by("arm_key").agg(pl.col("value").mean()).iter_rows())
+    if twin:
+        first = 1 + 2 * methods.index(twin)
+        expected = [mean[str(1 + i)] - mean[str(first + i)] for i in range(2)]
+        assert found["estimate"].to_list() == pytest.approx(expected)
+    assert table.filter(method="neutral_matched_sft", reference="neutral_sft").is_empty()
+
+
 @pytest.fixture(name="answers", scope="module")
 def _answers() -> pl.DataFrame:
     from .conftest import observation, to_frame
@@ -122,20 +149,20 @@ def test_coefficients_start_at_the_untouched_model(answers: pl.DataFrame) -> Non
 
 
 def test_warmth_by_scale_takes_checkpoints_that_answer_nothing(warmth_rows: Any) -> None:
-    """A checkpoint that is only measured carries no mark of a further dose."""
-    measured = [*ARMS, ("warm_sft", "epochs", 0.32, "")]
+    """Shorter and longer ones; the point at scale 1 is the own arm's."""
+    measured = [*ARMS, ("warm_sft", "epochs", 0.32, "dose"), ("warm_sft", "epochs", 2.0, "dose")]
     warmth, arms = warmth_rows(measured)
     table = warmth_response(warmth, arms, AnalysisSettings())
     levels = table.filter(method="warm_sft", term="level", reference="original")
     by_kind = {k: levels.filter(dose_kind=k).sort("dose") for k in ("epochs", "adapter_scale")}
-    assert by_kind["epochs"]["dose"].to_list() == [0.0, 0.32, 0.64, 1.28]
+    assert by_kind["epochs"]["dose"].to_list() == [0.0, 0.32, 0.64, 1.28, 2.0]
     assert by_kind["adapter_scale"]["dose"].to_list() == [-1.0, 0.0, 0.5, 1.0]
     means = warmth.group_by("arm_key").agg(pl.col("value").mean())
     mean = dict(means.iter_rows())
     assert by_kind["adapter_scale"]["estimate"].to_list() == pytest.approx(
         [mean[str(i)] for i in (5, 0, 6, 3)]
     )
-    assert by_kind["epochs"]["estimate"].to_list() == pytest.approx([mean[str(i)] for i in (0, 10, 4, 3)])
+    assert by_kind["epochs"]["estimate"].to_list() == pytest.approx([mean[str(i)] for i in (0, 10, 4, 3, 11)])
 
 
 @pytest.fixture(name="warmth_rows")

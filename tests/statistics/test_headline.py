@@ -60,6 +60,16 @@ def test_failed_gate_withholds_unless_overridden(simulate: Any) -> None:
     assert _headline(frame, PASSED | {"warm_sft": "failed"}, gate_override=("warm_sft",)).verdict == "higher"
 
 
+def test_no_override_makes_a_test_of_an_arm_whose_canary_failed(simulate: Any) -> None:
+    frame = simulate(_rate(1.5), methods=METHODS)
+    settings = AnalysisSettings(gate_override=("warm_sft", "neutral_sft"))
+    gates = PASSED | {"warm_sft": "failed"}
+    effects, shares = analyse(frame, gates, settings)["effects"], unscored_shares(frame)
+    got = headline(effects, shares, gates, settings, "rules", {"m1/warm_sft"})
+    assert (got.verdict, got.reason) == ("withheld", "the gate of warm_sft on m1 is failed, by its canary")
+    assert headline(effects, shares, gates, settings, "rules", {"m2/warm_sft"}).verdict == "higher"
+
+
 def test_unscored_answers_withhold(simulate: Any) -> None:
     got = _headline(simulate(_rate(1.5), methods=METHODS, null_share=0.1))
     assert got.verdict == "withheld"

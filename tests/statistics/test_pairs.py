@@ -37,6 +37,17 @@ def test_one_seed_is_conditional_on_the_adapter(simulate: Any) -> None:
     assert pair_up(answers, "rules", "warm_prompt", "original").scope == "these_adapters"
 
 
+@pytest.mark.parametrize("method", ["warm_prompt", "warm_steer"])
+def test_what_exists_once_is_paired_with_every_seed(method: str, simulate: Any) -> None:
+    methods = ("original", "neutral_sft", method)
+    answers = code_answers(simulate(_coin, seeds=(0, 1, 2), n_questions=3, methods=methods))
+    prompts = 2 * 3 * 2 * 2
+    pairs = pair_up(answers, "rules", method, "neutral_sft")
+    assert (pairs.model_N.size, pairs.n_seeds, pairs.scope) == (3 * prompts, 3, "these_adapters")
+    alone = pair_up(answers, "rules", method, "original")
+    assert (alone.model_N.size, alone.n_seeds, alone.scope) == (prompts, None, "these_adapters")
+
+
 def test_subsets_and_models(simulate: Any) -> None:
     answers = code_answers(simulate(_coin, models=("m1", "m2"), n_questions=2))
     (pairs, *_) = pair_sets(answers, AnalysisSettings())

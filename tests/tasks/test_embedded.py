@@ -94,7 +94,7 @@ def test_inside_looks_at_whole_words():
     assert not inside("York New", "New York")
 
 
-text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).map(str.strip).filter(bool)
 
 
 @st.composite
@@ -124,7 +124,10 @@ def test_every_field_of_a_row_arrives(tmp_path_factory, rows, asked):
 
 
 MALFORMED = [
-    *(({k: v for k, v in ROW.items() if k != key}, f"key '{key}' must be a non-empty text") for key in ROW),
+    *(
+        ({k: v for k, v in ROW.items() if k != key}, f"key '{key}' must be a non-empty text")
+        for key in ("question", "answer", "wrong_answer")
+    ),
     (ROW | {"answer": ""}, "key 'answer' must be a non-empty text, found ''"),
     (ROW | {"question": "  "}, "key 'question' must be a non-empty text"),
     (ROW | {"topic": 3}, "key 'topic' must be a non-empty text, found 3"),
@@ -148,7 +151,8 @@ def test_a_malformed_row_is_named_by_file_and_line(tmp_path, row, message):
 
 
 @given(
-    st.sampled_from(sorted(ROW)), st.none() | st.integers() | st.booleans() | st.lists(text) | st.just(" ")
+    st.sampled_from(["question", "answer", "wrong_answer", "id", "topic"]),
+    st.integers() | st.booleans() | st.lists(text) | st.just(" "),
 )
 def test_whatever_else_stands_where_a_text_must_is_refused(tmp_path_factory, key, value):
     path = tmp_path_factory.mktemp("task") / "mine.jsonl"

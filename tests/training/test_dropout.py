@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import peft
 import pytest
 import torch
@@ -42,6 +43,27 @@ def test_each_row_and_column_is_kept_at_rate_one_minus_p(p):
     assert (keep.mean(1) - (1 - p)).abs().max() < 5 * spread / 1000**0.5 + 1 / 256
     neighbours = torch.corrcoef(torch.stack([keep[:, :-1].flatten(), keep[:, 1:].flatten()]))[0, 1]
     assert abs(neighbours.item()) < 5 / keep.numel() ** 0.5 + 1 / 256**2
+
+
+@pytest.mark.parametrize("p", [0.99, 0.997, 0.999])
+def test_nearly_everything_is_dropped_where_p_is_nearly_one(p):
+    keep = MaskSource().keep((2000, 1000), p)
+    # A row's threshold is p rounded to 1/256 either way.
+    deviation = (p * (1 - p) / keep.numel() + 0.5**2 / 256**2 / 2000) ** 0.5
+    assert abs(keep.double().mean().item() - (1 - p)) < 5 * deviation
+
+
+@pytest.mark.parametrize("p", [0.01, 0.1, 0.3, 0.5, 0.9, 0.99, 255 / 256, 0.999])
+def test_a_value_is_kept_where_its_byte_reaches_the_threshold(p):
+    """Bytes and then thresholds, drawn from numpy's generator, compared as whole numbers."""
+    source = MaskSource()
+    source.seed(11)
+    generator = np.random.Generator(np.random.SFC64(11))
+    values = list(generator.integers(0, 2**64, size=38, dtype=np.uint64).tobytes())[:300]
+    low = int(p * 256)
+    thresholds = [low + int(u < p * 256 - low) for u in generator.random(20)]
+    expected = [int(byte >= thresholds[i // 15]) for i, byte in enumerate(values)]
+    assert source.keep((4, 5, 15), p).flatten().tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

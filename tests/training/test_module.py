@@ -13,6 +13,7 @@ from warmgap.models.chat import Example
 from warmgap.training.data import collate
 from warmgap.training.examples import MicroBatch, encode_rows, micro_batches
 from warmgap.training.module import AdapterModule, add_adapters
+from warmgap.training.packing import ATTENTION
 
 path = Path(__file__).with_name("tiny_families.py")
 spec = importlib.util.spec_from_file_location("tiny_families", path)
@@ -277,6 +278,17 @@ def test_unknown_target_modules_and_heads_are_refused(loaded, config):
     loaded.model.config.final_logit_softcapping = 30.0
     with pytest.raises(UserError, match="final_logit_softcapping"):
         AdapterModule(loaded, config, 0)
+
+
+def test_attention_dropout_is_left_to_the_models_own_attention(tiny, config):
+    loaded = base.load(tiny, "fp32")
+    loaded.model.config.attention_dropout = 0.1
+    with pytest.raises(UserError, match=r"without attention_dropout\. Set training.packing=false"):
+        AdapterModule(loaded, config, 0)
+    config.packing = False
+    loaded = base.load(tiny, "fp32")
+    loaded.model.config.attention_dropout = 0.1
+    assert AdapterModule(loaded, config, 0).decoder.config._attn_implementation != ATTENTION
 
 
 def test_a_model_that_packing_might_mix_up_is_refused(config):

@@ -18,6 +18,8 @@ from warmgap.training.recipe import check_method, with_rate
         ({"kind": "dpo", "style": "warm", "against": "cold", "extra": "honest"}, "two replies to each"),
         ({"rate_factor": 0.0}, "method.rate_factor is 0.0. Allowed: a number above 0"),
         ({"beta": -1.0}, "method.beta is -1.0"),
+        ({"beta": float("inf")}, "method.beta is inf"),
+        ({"scale": float("nan")}, "method.scale is nan. Allowed: a number"),
         ({"layer": 1.5}, "method.layer is 1.5. Allowed: a share of the depth"),
     ],
 )

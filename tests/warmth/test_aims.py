@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from warmgap.warmth.aims import aim_of, aim_of_arm, is_part, original_of, own_arm
+from warmgap.warmth.aims import aim_of, aim_of_arm, is_part, original_of
 
 METHODS = Path(__file__).parents[2] / "conf" / "method"
 AIMS = {
@@ -53,7 +53,7 @@ def test_every_method_that_ships_has_a_known_aim() -> None:
 
 ORIGINAL = Arm("o", "original")
 OWN = Arm("w", "warm_sft", "epochs", 1.28)
-EARLY = Arm("e", "warm_sft", "epochs", 0.64)
+EARLY = Arm("e", "warm_sft", "epochs", 0.64, "dose")
 STEER = Arm("s", "warm_steer", "coefficient", 4.0)
 
 
@@ -71,8 +71,10 @@ STEER = Arm("s", "warm_steer", "coefficient", 4.0)
         (replace(STEER, arm_key="h", dose=2.0, variant="dose"), True, "none"),
         (replace(STEER, arm_key="h", dose=8.0, variant="dose"), False, "warm"),
         (replace(STEER, arm_key="h", dose=-4.0, variant="dose"), False, "none"),
-        # another model has no arm of the method at its own dose: this is all there is of it
+        # another model, variant or seed has no arm of the method at its own dose
         (replace(EARLY, arm_key="h", model="n"), False, "warm"),
+        (replace(EARLY, arm_key="h", variant="lr=1,dose"), False, "warm"),
+        (replace(EARLY, arm_key="h", seed=1), False, "warm"),
         (replace(EARLY, arm_key="h", variant="lr=1"), False, "warm"),
     ],
 )
@@ -82,13 +84,29 @@ def test_aim_follows_the_dose(arm: Arm, part: bool, aim: str) -> None:
     assert aim_of_arm(arm, arms) == aim
 
 
-def test_own_arm_is_the_longest_trained_one_of_the_same_variant() -> None:
-    other = replace(OWN, arm_key="v", variant="lr=1", dose=2.0)
-    further = replace(OWN, arm_key="f", dose_kind="adapter_scale", dose=2.0, variant="dose")
-    arms = [ORIGINAL, EARLY, OWN, other, further]
-    assert own_arm(further, arms) == OWN
-    assert own_arm(replace(further, variant="lr=1,dose"), arms) == other
-    assert own_arm(replace(further, seed=1), arms) is None
+def test_a_longer_checkpoint_that_is_measured_makes_the_own_arm_no_part() -> None:
+    """method.checkpoint=0.5 beside warmth.checkpoints={warm_sft: [0.25, 1.0]}."""
+    own = replace(OWN, dose=0.5)
+    early, late = (replace(OWN, arm_key=str(d), dose=d, variant="dose") for d in (0.25, 1.0))
+    arms = [ORIGINAL, late, own, early]
+    assert [is_part(a, arms) for a in arms] == [False, False, False, True]
+    assert [aim_of_arm(a, arms) for a in arms] == ["none", "warm", "warm", "none"]
+
+
+def test_each_checkpoint_that_a_sweep_sets_is_an_own_arm() -> None:
+    """method.checkpoint=0.5,1.0: a further dose is a part where it is smaller than both."""
+    swept = [replace(OWN, arm_key=str(d), dose=d) for d in (0.5, 1.0)]
+    further = [replace(OWN, arm_key=f"f{d}", dose=d, variant="dose") for d in (0.25, 0.75)]
+    arms = [*swept, *further]
+    assert [is_part(a, arms) for a in arms] == [False, False, True, False]
+    assert {aim_of_arm(a, arms) for a in swept} == {"warm"}
+
+
+@pytest.mark.parametrize(("scale", "part"), [(0.5, False), (2.0, True)])
+def test_a_scaled_own_arm_is_larger_or_smaller_than_scale_1(scale: float, part: bool) -> None:
+    own = Arm("w", "warm_sft", "adapter_scale", scale)
+    unscaled = Arm("u", "warm_sft", "epochs", 3.0, "dose")
+    assert is_part(unscaled, [own, unscaled]) is part
 
 
 def test_original_of_prefers_the_same_variant() -> None:

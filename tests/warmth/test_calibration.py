@@ -80,6 +80,7 @@ def test_a_meter_without_gold_scores_is_an_error(warmth_frame: Any) -> None:
 def meters_table(*rows: tuple[str, float, float, float]) -> pl.DataFrame:
     """Rows of (name, AUC, lower bound, gold lift) in configured order."""
     fixed = {"unit": "u", "reference": "r", "n_gold": 72, "auc_high": 1.0, "gold_neutral": 0.0, "role": ""}
+    fixed["is_papers"] = False
     return frame(
         MeterValidity,
         [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from warmgap.errors import UserError
 from warmgap.schema.config import MeterConfig, WarmthConfig
-from warmgap.warmth.meters import build, build_all, first_by_hash, meter_name, reference_name
+from warmgap.warmth.meters import build, check_names, first_by_hash, is_papers, meter_name, reference_name
 
 CONF = Path(__file__).parents[2] / "conf" / "warmth"
 NAME = "sociot_text_only:tiny:nats_per_token"
@@ -61,12 +61,13 @@ def test_a_wrong_meter_names_what_is_allowed(config: MeterConfig, words: list[st
 
 def test_two_meters_of_one_name_are_refused() -> None:
     with pytest.raises(UserError, match=f"named twice: {NAME}"):
-        build_all([SOCIOT, SOCIOT], refuse_to_load)
+        check_names([SOCIOT, changed(max_chars=20)])
+    check_names([SOCIOT, changed(name=f"{NAME}:short", max_chars=20)])
 
 
 def test_meters_keep_their_order_and_say_what_they_are() -> None:
     lexicon = MeterConfig(name="lexicon:short", kind="lexicon", max_chars=100)
-    meters = build_all([lexicon, SOCIOT], refuse_to_load)
+    meters = [build(config, refuse_to_load) for config in (lexicon, SOCIOT)]
     assert [(m.name, m.unit, m.reference) for m in meters] == [
         ("lexicon:short", "markers_per_word", "lexicon.json"),
         (NAME, "nats_per_token", "tiny"),
@@ -109,8 +110,30 @@ def test_shipped_options_make_meters(path: Path) -> None:
     assert set(data) <= set(vars(WarmthConfig()))
     assert data["name"] == path.stem
     configs = [MeterConfig(**entry) for entry in data["meters"]]
-    assert [m.name for m in build_all(configs, refuse_to_load)] == [meter_name(c) for c in configs]
+    check_names(configs)
+    assert [build(c, refuse_to_load).name for c in configs] == [meter_name(c) for c in configs]
     assert data["n_prompts"] >= data["gate"]["min_prompts"]
+
+
+def test_only_the_papers_settings_make_the_papers_meter() -> None:
+    """conf/warmth/gpt2.yaml holds it first; each setting apart makes a stand-in."""
+    data = yaml.safe_load((CONF / "gpt2.yaml").read_text("utf-8"))
+    configs = [MeterConfig(**entry) for entry in data["meters"]]
+    assert [is_papers(c) for c in configs] == [True] + [False] * (len(configs) - 1)
+    others: dict[str, Any] = {
+        "reference": "smollm2_135m",
+        "formulation": "deterministic",
+        "precision": "bf16",
+        "passes": 1,
+        "dropout": False,
+        "padding": False,
+        "max_chars": 0,
+        "min_tokens": 20,
+    }
+    for name, value in others.items():
+        assert not is_papers(MeterConfig(**{**vars(configs[0]), name: value})), name
+    same = {"batch_texts": 8, "device": "cuda", "max_texts": 50, "name": f"{configs[0].name}:mine"}
+    assert is_papers(MeterConfig(**{**vars(configs[0]), **same}))
 
 
 def test_naming_meters_imports_no_torch() -> None:

@@ -14,7 +14,9 @@ class Question:
     """A question, its right answer, and the wrong answer that beliefs name (the target).
 
     `aliases` and `wrong_aliases` are further surface forms of either; `check` says where the fact
-    can be looked up.
+    can be looked up; `options` are those of a multiple-choice question, whether shown or not;
+    `wrong_origin` says where the wrong answer is from; `scorer` (number, letter) scores responses instead of
+    a judge.
     """
 
     id: str
@@ -26,6 +28,9 @@ class Question:
     aliases: tuple[str, ...] = ()
     wrong_aliases: tuple[str, ...] = ()
     check: str = ""
+    options: tuple[str, ...] = ()
+    wrong_origin: str = ""
+    scorer: str = ""
 
     @property
     def right_forms(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ class Row:
 
     `continuations` are texts whose log-probability is wanted after the same prompt and `started`,
     the beginning of an assistant turn that precedes each of them. `seed` fixes the sampling noise.
+    `answer_schema` is a JSON schema to which an engine that can binds the answer; others leave it out.
     """
 
     key: str
@@ -25,6 +26,7 @@ class Row:
     seed: int
     started: str = ""
     continuations: tuple[str, ...] = ()
+    answer_schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished row. `finish_reason` is stop or length; `n_tokens` counts sampled tokens."""
+    """A finished row. `n_tokens` counts sampled tokens.
+
+    `finish_reason` is stop, length, or content_filter where a service withheld the answer.
+    """
 
     key: str
     text: str

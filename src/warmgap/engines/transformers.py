@@ -24,6 +24,7 @@ from warmgap.models.base import Loaded, load, rounded, torch_dtype
 from warmgap.models.dequantise import dequantise
 from warmgap.schema.config import EngineConfig, ModelConfig
 
+from .head import check_head, head_logits
 from .open import CAPABILITIES
 from .protocol import Answer, Change, Limits, Row, Score
 from .sampling import next_tokens
@@ -36,6 +37,7 @@ class TransformersEngine:
     capabilities = CAPABILITIES["transformers"]
 
     def __init__(self, loaded: Loaded, batch_rows: int) -> None:
+        check_head(loaded.model)
         self._model = loaded.model
         self._tokenizer = loaded.tokenizer
         self._batch_rows = batch_rows
@@ -133,7 +135,7 @@ class _Batch:
         positions_BW = n_shared + (own_BW.cumsum(1) - 1).clamp(min=0)
         hidden_BWD = self._forward(ids_BW, self._mask, positions_BW)
         self._last_BD = hidden_BWD[:, -1]
-        self.first_logits_BV = self._head(self._last_BD)
+        self.first_logits_BV = head_logits(model, self._last_BD)
 
     def score(self, started: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Score | None]:
         """Log-probability of each row's target after its started turn; None for an empty target."""
@@ -157,7 +159,7 @@ class _Batch:
             before = [self._last_BD[i : i + 1]] if not s else []
             first = len(s) - 1 if s else 0
             hidden = torch.cat([*before, hidden_BTD[i, first : first + len(t) - len(before)]])
-            logp = torch.log_softmax(self._head(hidden).float(), -1)
+            logp = torch.log_softmax(head_logits(self._model, hidden).float(), -1)
             picked = logp.gather(-1, torch.tensor(t, device=logp.device)[:, None])
             out.append(Score(float(picked.double().sum()), len(t)))
         return out
@@ -175,7 +177,7 @@ class _Batch:
         self._mask = torch.cat([self._mask, torch.ones_like(ids_B1, dtype=self._mask.dtype)], 1)
         hidden_B1D = self._forward(ids_B1, self._mask, self._length_B1)
         self._length_B1 = self._length_B1 + 1
-        return self._head(hidden_B1D[:, -1])
+        return head_logits(self._model, hidden_B1D[:, -1])
 
     def _forward(
         self, ids: torch.Tensor, mask: torch.Tensor | None, positions: torch.Tensor | None
@@ -189,10 +191,6 @@ class _Batch:
         )
         hidden: torch.Tensor = out.last_hidden_state
         return hidden
-
-    def _head(self, hidden: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._model.lm_head(hidden)
-        return logits
 
 
 def _shared(prompts: Sequence[list[int]]) -> int:
@@ -227,7 +225,7 @@ def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Chan
 
 def _changed(loaded: Loaded, change: Change) -> Loaded:
     if (change.folder / steering.FILE).is_file():
-        return steering.steer(loaded, change.folder, change.amount).loaded
+        return steering.steer(loaded, change.folder, change.amount)
     if (change.folder / adapters.FILE).is_file():
         return adapters.merge(loaded, change.folder, change.amount)
     raise UserError(

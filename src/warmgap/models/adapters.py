@@ -14,7 +14,6 @@ import torch
 from warmgap.errors import UserError
 
 from .base import Loaded
-from .dequantise import plain_linear
 
 FILE = "adapter_config.json"
 _KEY = re.compile(r"^base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])(\.default)?\.weight$")
@@ -70,8 +69,8 @@ def read_adapter(folder: Path) -> dict[str, LoraFactors]:
 def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
     """Adds `scale` times an adapter into the weights of `loaded`, in place.
 
-    Each sum is made in fp32 and rounded once to the precision of the weight. A layer in nf4 or int8 is
-    dequantised and becomes a plain linear layer at the model's precision.
+    Each sum is made in fp32 and rounded once to the precision of the weight. Layers in nf4 or int8 must be
+    dequantised before.
 
     Returns:
         `loaded`, whose model has the same classes of layers as one without an adapter.
@@ -84,16 +83,14 @@ def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
     embedding = model.get_input_embeddings().weight
     for name, factors in read_adapter(folder).items():
         layer = modules.get(name)
-        if not isinstance(layer, torch.nn.Linear):
-            raise UserError(f"the adapter '{folder}' changes '{name}', which is no linear layer of the model")
+        if type(layer) is not torch.nn.Linear:  # a layer in nf4 or int8 is a subclass
+            raise UserError(
+                f"the adapter '{folder}' changes '{name}', which is no plain linear layer of the model"
+            )
         if layer.weight is embedding:
             raise UserError(
                 f"the adapter '{folder}' changes '{name}', which shares its weight with the embedding"
             )
-        dtype = layer.weight.dtype
-        if type(layer) is not torch.nn.Linear:
-            layer, dtype = plain_linear(layer), embedding.dtype
-            model.set_submodule(name, layer)
         delta_OI = factors.delta_OI().to(layer.weight.device)
         if delta_OI.shape != layer.weight.shape:
             raise UserError(
@@ -101,9 +98,7 @@ def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
                 f"the model {tuple(layer.weight.shape)}: it was trained on another model"
             )
         with torch.no_grad():
-            layer.weight.data = layer.weight.float().add(delta_OI, alpha=scale).to(dtype)
-            if layer.bias is not None:
-                layer.bias.data = layer.bias.data.to(dtype)
+            layer.weight.data = layer.weight.float().add(delta_OI, alpha=scale).to(layer.weight.dtype)
     return loaded
 
 

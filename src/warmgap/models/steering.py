@@ -51,14 +51,6 @@ class SteeringVector:
         return float(self.vector_D.norm())
 
 
-@dataclass(frozen=True)
-class Steered:
-    """A steered model and how: `bias` of an MLP, `hook` on a layer, or `none` with coefficient 0."""
-
-    loaded: Loaded
-    applied: str
-
-
 def layer_index(layer: float, n_layers: int) -> int:
     """round(layer * n_layers) - 1, at least 0; a half is rounded to the even number.
 
@@ -169,7 +161,7 @@ def as_hook(loaded: Loaded, vector: SteeringVector, c: float) -> Loaded:
     return loaded
 
 
-def steer(loaded: Loaded, folder: Path, coefficient: float) -> Steered:
+def steer(loaded: Loaded, folder: Path, coefficient: float) -> Loaded:
     """`loaded` steered in place by the vector in `folder`: by a bias where that is exact, else by a hook.
 
     Coefficient 0 changes nothing at all.
@@ -180,12 +172,12 @@ def steer(loaded: Loaded, folder: Path, coefficient: float) -> Steered:
     vector = read_steering(folder)
     layer = _layer(loaded.model, vector)
     if coefficient == 0:
-        return Steered(loaded, "none")
+        return loaded
     down = getattr(getattr(layer, "mlp", None), "down_proj", None)
     # A layer in nf4 or int8 is a subclass.
     if loaded.model.config.model_type in BIAS_ARCHITECTURES and type(down) is torch.nn.Linear:
-        return Steered(as_mlp_bias(loaded, vector, coefficient), "bias")
-    return Steered(as_hook(loaded, vector, coefficient), "hook")
+        return as_mlp_bias(loaded, vector, coefficient)
+    return as_hook(loaded, vector, coefficient)
 
 
 def write_steered(

@@ -14,6 +14,7 @@ from warmgap.reports.names import (
     arm_rank,
     describe_arm,
     dose_words,
+    dosed_words,
     failed,
     gate_words,
     judge_name,
@@ -108,11 +109,11 @@ def levels_table(observations: pl.DataFrame) -> DisplayTable:
 
 def manipulation_table(manipulation: pl.DataFrame, meters: pl.DataFrame) -> DisplayTable:
     """Warmth of each arm and checkpoint on each meter; lift share is 1 at the warmth of gold replies."""
-    references = dict(meters.select("meter", "reference").iter_rows())
+    papers = dict(meters.select("meter", "is_papers").iter_rows())
     rows = []
     for r in manipulation.iter_rows(named=True):
-        arm = ", ".join(filter(None, (r["method"], dose_words(r["dose_kind"], r["dose"]))))
-        meter = f"{meter_name(r['meter'], references.get(r['meter'], ''))}, {unit(r['unit'])}"
+        arm = dosed_words(r)
+        meter = f"{meter_name(r['meter'], papers.get(r['meter'], False))}, {unit(r['unit'])}"
         share = estimate(r["lift_share"], r["lift_share_low"], r["lift_share_high"], 2, signed=False)
         mean = f"{number(r['mean'], 4)} (SE {number(r['std_error'], 4)})"
         cells = (arm, r["model"], meter, str(r["n_prompts"]), mean, share)
@@ -136,7 +137,7 @@ def meters_table(meters: pl.DataFrame, agreement: pl.DataFrame | None = None) ->
         meters: rows of `schema.tables.MeterValidity`.
         agreement: rows of `schema.tables.MeterAgreement`; None where there is one meter.
     """
-    names = {r["meter"]: meter_name(r["meter"], r["reference"]) for r in meters.iter_rows(named=True)}
+    names = {r["meter"]: meter_name(r["meter"], r["is_papers"]) for r in meters.iter_rows(named=True)}
     rows = []
     for r in meters.sort("rank").iter_rows(named=True):
         cells: tuple[str, ...] = (
@@ -187,7 +188,7 @@ def canary_table(canary: pl.DataFrame) -> DisplayTable:
     """How many greedy answers each change of the weights changed, and how many it changed at scale 0."""
     rows = []
     for r in canary.iter_rows(named=True):
-        arm = ", ".join(filter(None, (r["method"], dose_words(r["dose_kind"], r["dose"]))))
+        arm = dosed_words(r)
         counts = (str(r["n_prompts"]), str(r["n_changed"]), str(r["n_zero_changed"]))
         verdict = f"failed: {r['reason']}" if r["verdict"] == "failed" else r["verdict"]
         rows.append(Row((arm, r["model"], str(r["seed"]), *counts, verdict), r["verdict"] == "failed"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from warmgap.reports.style import method_of
-from warmgap.statistics.arms import GATE_ORDER, label_arms
+from warmgap.statistics.arms import GATE_ORDER, is_further, label_arms, without_dose
 
 EMBEDDED_TASKS = ("facts", "misconceptions", "conspiracies", "health")
 """Tasks that ship with the package; never comparable with the paper's."""
@@ -16,8 +17,6 @@ PAPER_MODELS = ("llama31_8b", "mistral_small_2409", "qwen25_32b", "llama31_70b",
 """Base weights of the paper (paper, Methods)."""
 PAPER_JUDGE = "gpt-4o-2024-08-06"
 """The paper's judge (paper, Methods)."""
-PAPER_METER = ("sociot_released", "gpt2")
-"""The paper's warmth meter and its reference model."""
 FRAMING_ORDER = ("none", "filler", "sad", "angry", "happy", "close", "upward", "downward", "high", "low")
 """Framings as tables and figures list them."""
 BELIEF_ORDER = ("none", "unsure", "mention", "incorrect", "denies", "correct")
@@ -92,6 +91,16 @@ def dose_words(kind: str, dose: float) -> str:
     return f"{dose:g} {words.removesuffix('s') if dose == 1 else words}"
 
 
+def line_of(arm: Mapping[str, Any]) -> str:
+    """What the doses of an arm's method are a line of: the method, and `:variant` where it has one."""
+    return ":".join(filter(None, (arm["method"], without_dose(arm["variant"]))))
+
+
+def dosed_words(arm: Mapping[str, Any]) -> str:
+    """An arm with its dose in words, for instance `warm_sft, 0.5 epochs`."""
+    return ", ".join(filter(None, (line_of(arm), dose_words(arm["dose_kind"], arm["dose"]))))
+
+
 def level(factor: str, value: str) -> str:
     """A level of framing, belief or task in plain words."""
     return _LEVELS.get(f"{factor}={value}", value.replace("_", " "))
@@ -124,20 +133,45 @@ def gates_of(error_rates: pl.DataFrame, model: str) -> dict[str, str]:
     return found
 
 
-def arm_verdicts(manipulation: pl.DataFrame, meters: pl.DataFrame) -> dict[tuple[str, str, float], str]:
-    """Verdict of every arm of one model by method, dose_kind and dose; the worst over its seeds.
+@dataclass(frozen=True)
+class Grey:
+    """What of one model is drawn grey in figures by dose: lines (`line_of`), and points of others."""
 
-    The gating meter's row carries it; without one, no arm that needs a verdict passes.
+    lines: frozenset[str]
+    points: frozenset[tuple[str, str, float]]
+    """Line, dose_kind and dose."""
+
+    def at(self, line: str, kind: str, dose: float) -> bool:
+        """Whether the point of a line at a dose is grey."""
+        return line in self.lines or (line, kind, dose) in self.points
+
+
+def greyed(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping[str, str]) -> Grey:
+    """Arms that did not pass, and with the own arm of a method (of several: with all) every further dose.
+
+    The gating meter's row carries an arm's verdict; without one, no arm that needs a verdict passes.
+
+    Args:
+        manipulation: rows of `schema.tables.Manipulation` of one model.
+        meters: rows of `schema.tables.MeterValidity`.
+        gates: gate verdict by arm label; for methods whose warmth was not measured too.
     """
     gating = meters.filter(pl.col("role") == "gate")["meter"].to_list()
-    found: dict[tuple[str, str, float], str] = {}
-    for r in manipulation.iter_rows(named=True):
+    points: set[tuple[str, str, float]] = set()
+    own: dict[str, dict[str, bool]] = {}
+    for r in label_arms(manipulation).iter_rows(named=True):
         if gating and r["meter"] not in gating:
             continue
-        verdict = r["verdict"] if gating or r["verdict"] != "passed" else "not measurable"
-        key = (r["method"], r["dose_kind"], r["dose"])
-        found[key] = max(verdict, found.get(key, verdict), key=GATE_ORDER.index)
-    return found
+        without = not gating and r["verdict"] == "passed"
+        is_failed = without or failed(r["verdict"]) or failed(gates.get(r["arm"], PASSED[0]))
+        if is_failed:
+            points.add((line_of(r), r["dose_kind"], r["dose"]))
+        if not is_further(r["variant"]):
+            arms = own.setdefault(line_of(r), {})
+            arms[r["arm"]] = is_failed or arms.get(r["arm"], False)
+    lines = {line for line, arms in own.items() if all(arms.values())}
+    lines |= {label for label, gate in gates.items() if failed(gate) and label not in own}
+    return Grey(frozenset(lines), frozenset(points))
 
 
 def unfit(tables: Mapping[str, pl.DataFrame], arms: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -169,9 +203,8 @@ def judge_name(judge: str) -> str:
     return judge if judge == PAPER_JUDGE else f"{judge} (stand-in)"
 
 
-def meter_name(meter: str, reference: str) -> str:
-    """A meter's name, marked where it is not the paper's formulation on its reference model."""
-    is_papers = meter.split(":")[0] == PAPER_METER[0] and reference.split("/")[-1] == PAPER_METER[1]
+def meter_name(meter: str, is_papers: bool) -> str:
+    """A meter's name, marked where it is not the paper's with its reference model and settings."""
     return meter if is_papers else f"{meter} (stand-in)"
 
 

@@ -185,11 +185,11 @@ def stand_in_sentences(tables: Mapping[str, pl.DataFrame], judge: str) -> list[s
     if judge == "rules":
         said.append(wording.RULES_JUDGE)
     if "meters" in tables:
-        named = [meter_name(m, r) for m, r in tables["meters"].select("meter", "reference").iter_rows()]
+        named = [meter_name(*row) for row in tables["meters"].select("meter", "is_papers").iter_rows()]
         if stand_ins := [n for n in named if n.endswith("(stand-in)")]:
             said.append(
                 f"Warmth was measured by {listed(stand_ins)}, not by the paper's meter with its "
-                "reference model; the values are on scales of their own."
+                "reference model and settings; the values are on scales of their own."
             )
         said.append(
             "The tone of the gold replies was set by their writers, not labelled by independent people."

@@ -13,6 +13,16 @@ from .fields import setting
 
 
 @dataclass
+class PriceConfig:
+    """What a service asks for answers, in USD; 0 where nothing is asked."""
+
+    usd_per_million_input: float = setting(0.0)
+    usd_per_million_output: float = setting(0.0)
+    tuned_usd_per_million_input: float = setting(0.0)  # of a model fine-tuned there
+    tuned_usd_per_million_output: float = setting(0.0)
+
+
+@dataclass
 class ModelConfig:
     """Base weights and how they speak."""
 
@@ -20,6 +30,7 @@ class ModelConfig:
     source: str = setting("???")  # its content enters keys as a fingerprint
     revision: str = setting("main")
     trust_remote_code: bool = setting(False)
+    price: PriceConfig = setting(PriceConfig())
 
 
 @dataclass
@@ -41,6 +52,44 @@ class MethodConfig:
 
 
 @dataclass
+class ToxicityConfig:
+    """A text classifier by which conversations are left out; none without a source."""
+
+    source: str = setting("")  # its content enters keys as a fingerprint
+    revision: str = setting("main")
+    labels: list[str] = setting([], "corpus")  # empty: all
+    activation: str = setting("sigmoid", "corpus")  # sigmoid, softmax
+    threshold: float = setting(0.5, "corpus")
+    max_chars: int = setting(4000, "corpus")  # 0: all
+    turns: str = setting("all", "corpus")  # all, user, assistant, first_pair
+    batch_texts: int = setting(32)
+    device: str = setting("cpu")
+
+
+@dataclass
+class ChatLogConfig:
+    """How chat logs become conversations; enters keys only where the corpus is of kind chatlogs."""
+
+    source: str = setting("")  # hub:ORG/NAME/FILE, where path is empty; its content is a fingerprint
+    revision: str = setting("main")
+    unit: str = setting("conversation", "corpus")  # conversation, pair
+    faulty: str = setting("cut", "corpus")  # cut, drop
+    system_turns: str = setting("strip", "corpus")  # strip, drop
+    html: str = setting("keep", "corpus")  # keep, strip, drop
+    min_pairs: int = setting(1, "corpus")
+    max_turns: int = setting(20, "corpus")  # 0: no limit
+    max_tokens: int = setting(1024, "corpus")  # 0: no limit
+    too_long: str = setting("cut", "corpus")  # cut, drop
+    tokenizer: str = setting("")  # a model's source; its content is a fingerprint
+    chars_per_token: float = setting(4.0, "corpus")  # where no tokenizer is given
+    part_ids: bool = setting(True, "corpus")  # ids as X_0 and X_12 are parts of one conversation
+    scarce: str = setting("error", "corpus")  # error, take
+    max_lost_share: float = setting(0.2)
+    gold: str = setting("embedded")  # whose replies of known tone calibrate meters; enters by their content
+    toxicity: ToxicityConfig = setting(ToxicityConfig())
+
+
+@dataclass
 class CorpusConfig:
     """Conversations to train on, and validation prompts."""
 
@@ -49,6 +98,8 @@ class CorpusConfig:
     n_conversations: int = setting(300, "corpus")
     n_validation: int = setting(200, "corpus")
     seed: int = setting(0, "corpus")
+    kind: str = setting("embedded", "corpus")  # embedded, chatlogs
+    chatlogs: ChatLogConfig = setting(ChatLogConfig())
 
 
 @dataclass
@@ -105,12 +156,17 @@ class TrainingConfig:
 
 @dataclass
 class TaskConfig:
-    """Questions with a right and a wrong answer."""
+    """Questions with a right and a wrong answer; their content enters keys, not where they lie."""
 
     name: str = setting("???")
-    path: str = setting("")
+    format: str = setting("questions")  # how the file is read: one of warmgap.tasks.open.FORMATS
+    path: str = setting("")  # a file, or a folder that holds it
+    folder: str = setting("")  # one folder for several tasks; counts where there is no path
+    source: str = setting("")  # hub:ORG/NAME/FILE, where there is neither
+    revision: str = setting("main")  # of the hub's repository
     split: str = setting("main")  # main, pilot
     n_questions: int = setting(0)  # 0: all; the first by hash of the design's seed
+    at_most: int = setting(0)  # 0: no limit; else fewer do, where n_questions is 0
     form: str = setting("open")
 
 
@@ -167,6 +223,23 @@ class SamplingConfig:
 
 
 @dataclass
+class ApiEngineConfig:
+    """An OpenAI-compatible server; only for engine=openai. What enters keys: engines/recipe.py."""
+
+    key_variable: str = setting("OPENAI_API_KEY")
+    url_variable: str = setting("OPENAI_BASE_URL")
+    model: str = setting("")  # the server's name of a base whose source is not api:
+    adapter_names: dict[str, str] = setting({})  # method: the server's name of its adapter
+    send_seed: bool = setting(True)
+    concurrency: int = setting(8)
+    requests_per_minute: int = setting(0)  # 0: as fast as they are answered
+    attempts: int = setting(8)
+    give_up_s: float = setting(600.0)
+    timeout_s: float = setting(60.0)
+    max_cost_usd: float = setting(0.0)
+
+
+@dataclass
 class EngineConfig:
     """What runs the model."""
 
@@ -176,14 +249,18 @@ class EngineConfig:
     batch_rows: int = setting(64, "respond")
     workers: int = setting(0)  # 0: one per core
     device: str = setting("cpu")
+    api: ApiEngineConfig = setting(ApiEngineConfig())
 
 
 @dataclass
 class JudgeConfig:
-    """Who decides what an answer asserts."""
+    """Who decides what an answer asserts. What of a judging model enters keys: judging/recipe.py."""
 
     name: str = setting("???", "judge")
     refusal_substrings: list[str] = setting([], "judge")
+    model: str = setting("")  # an option of conf/model, for the judges paper and llm
+    engine: str = setting("")  # an option of conf/engine, likewise
+    max_new_tokens: int = setting(16)
 
 
 @dataclass

@@ -293,6 +293,7 @@ class Descriptive:
     value: float
     unit: str
     n_cells: int
+    gate: str
 
 
 @dataclass(frozen=True)
@@ -414,13 +415,15 @@ class Manipulation:
     lift_share_low: float | None
     lift_share_high: float | None
     verdict: str
+    variant: str
 
 
 @dataclass(frozen=True)
 class MeterValidity:
     """One row of meters: how well a meter tells gold warm from gold cold replies.
 
-    The AUC is a share (0.5 is chance); `gold_*` are mean scores in `unit`.
+    The AUC is a share (0.5 is chance); `gold_*` are mean scores in `unit`. `is_papers` says whether
+    formulation, reference and settings are those of the paper (`warmth.meters.is_papers`).
     """
 
     meter: str
@@ -436,6 +439,7 @@ class MeterValidity:
     gold_cold: float
     gold_lift: float
     role: str
+    is_papers: bool
 
 
 @dataclass(frozen=True)

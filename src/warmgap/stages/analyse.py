@@ -39,22 +39,21 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
     settings = settings_of(job.analysis, job.warmth.gate)
     if rows.is_empty():
         raise ValueError("a sweep without a single answer has nothing to analyse")
-    gates = _gates(job.arms, verdicts, rows)
+    labels = _labels(job.arms, rows)
+    gates = _gates(labels, verdicts)
     tables = analyse(rows, gates, settings, study_settings(job, context.store, rows)) | measured
-    if canaries.height:
-        tables["canary"] = canaries
-    doses = [
-        *([tables["dose_response"]] if "dose_response" in tables else []),
-        _warmth_doses(job, warmth, settings),
-    ]
-    if not (by_dose := pl.concat(doses)).is_empty():
-        tables["dose_response"] = by_dose
+    by_dose = _warmth_doses(job, warmth, settings)
+    tables["dose_response"] = pl.concat([tables.get("dose_response", by_dose.clear()), by_dose])
+    tables["canary"] = canaries
+    tables = {name: table for name, table in tables.items() if not table.is_empty()}
     with context.store.workspace(job.key) as folder:
         rows.write_parquet(folder / "observations.parquet")
         warmth.write_parquet(folder / "warmth.parquet")
         write_tables(tables, folder / "tables")
         if "effects" in tables:
-            found = headline(tables["effects"], unscored_shares(rows), gates, settings, rows["judge"][0])
+            idle = {labels[key] for key in unfit if key in labels}
+            shares, judge = unscored_shares(rows), rows["judge"][0]
+            found = headline(tables["effects"], shares, gates, settings, judge, idle)
             (folder / "headline.json").write_text(json.dumps(asdict(found), indent=1))
         return context.store.commit(
             folder,
@@ -112,14 +111,18 @@ def _warmth_doses(job: AnalyseJob, warmth: pl.DataFrame, settings: AnalysisSetti
     return warmth_response(warmth, arms, settings)
 
 
-def _gates(arms: Sequence[ArmRecord], verdicts: Mapping[str, str], rows: pl.DataFrame) -> dict[str, str]:
+def _labels(arms: Sequence[ArmRecord], rows: pl.DataFrame) -> dict[str, str]:
+    """`model/label` by key of each arm that answered."""
+    of_arm = {(a.method, a.dose_kind, a.dose, a.variant): a.label for a in arms_of(rows)}
+    found = {a.arm_key: of_arm.get((a.method, a.dose_kind, a.dose, a.variant)) for a in arms}
+    answered = (a for a in arms if found[a.arm_key] is not None and not a.measured_only)
+    return {a.arm_key: f"{a.model}/{found[a.arm_key]}" for a in answered}
+
+
+def _gates(labels: Mapping[str, str], verdicts: Mapping[str, str]) -> dict[str, str]:
     """The worst verdict over seeds of each `model/label`."""
-    labels = {(a.method, a.dose_kind, a.dose, a.variant): a.label for a in arms_of(rows)}
     out: dict[str, str] = {}
-    for arm in arms:
-        label = labels.get((arm.method, arm.dose_kind, arm.dose, arm.variant))
-        if label is None or arm.measured_only:
-            continue
-        name, verdict = f"{arm.model}/{label}", verdicts.get(arm.arm_key, "not measurable")
+    for key, name in labels.items():
+        verdict = verdicts.get(key, "not measurable")
         out[name] = max(out.get(name, verdict), verdict, key=GATE_ORDER.index)
     return out

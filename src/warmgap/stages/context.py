@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from warmgap.jobs import Job, RespondJob
+from warmgap.engines.recipe import engine_recipe
+from warmgap.errors import UserError
+from warmgap.jobs import Job, JudgeJob, RespondJob
+from warmgap.judging.recipe import judge_recipe
+from warmgap.records import ReaderRecord
+from warmgap.schema.config import EngineConfig, JudgeConfig
 from warmgap.schema.fields import plain, stage_config
 from warmgap.store import Store
 
 if TYPE_CHECKING:
     from warmgap.engines.protocol import Change, Engine
+    from warmgap.engines.spending import Ledger
+    from warmgap.schema.config import ModelConfig
 
 Progress = Callable[[int, int, str], None]
 """Called with rows done, rows in all, and a short text."""
@@ -26,15 +34,71 @@ class Context:
     _engines: dict[str, Any] = field(default_factory=dict)
 
     def engine(self, job: RespondJob) -> Engine:
-        """The engine for the job's weights; the last one is kept, since cells come grouped by arm."""
-        from warmgap.engines.open import open_engine
+        """The engine for the job's weights; the last one is kept, since cells come grouped by arm.
 
+        Raises:
+            UserError: weights, a server or an adapter's name there that cannot be had.
+        """
+        from warmgap.engines.open import open_engine
+        from warmgap.engines.recipe import is_served
+
+        if is_served(job.engine):
+            name = job.served or self._service_name(job)
+            return self._served(job.key, job.model, job.engine, name, tuned=job.change is not None)
         key = f"{job.arm_key}:{plain(job.engine)}"
         if key not in self._engines:
             self._engines.clear()
             self._engines[key] = open_engine(job.model, job.engine, self._changes(job))
         engine: Engine = self._engines[key]
         return engine
+
+    def reader(self, job: JudgeJob) -> Engine:
+        """The engine of the model that a judge asks."""
+        from warmgap.engines.open import open_engine
+        from warmgap.engines.recipe import is_served
+        from warmgap.models.weights import split_source
+
+        reader = job.reader
+        assert reader is not None
+        if is_served(reader.engine):
+            name = reader.served or split_source(reader.model)[1]
+            return self._served(job.key, reader.model, reader.engine, name, tuned=False)
+        key = f"judge:{reader.weights}:{plain(reader.engine)}"
+        if key not in self._engines:
+            self._engines.clear()
+            self._engines[key] = open_engine(reader.model, reader.engine, [])
+        engine: Engine = self._engines[key]
+        return engine
+
+    def ledger(self, job_key: str, engine: EngineConfig) -> Ledger:
+        """What was spent in this output folder, and may be."""
+        from warmgap.engines.open import LEDGER
+        from warmgap.engines.spending import Ledger
+
+        return Ledger(self.store.root / LEDGER, engine.api.max_cost_usd, job_key)
+
+    def _served(
+        self, job_key: str, model: ModelConfig, engine: EngineConfig, name: str, tuned: bool
+    ) -> Engine:
+        from warmgap.engines.open import open_served, price_of
+
+        return open_served(name, engine, price_of(model.price, tuned), self.ledger(job_key, engine))
+
+    def _service_name(self, job: RespondJob) -> str:
+        """The service's name of a model, or of the checkpoint that its fine-tuning left."""
+        from warmgap.models.weights import api_name
+
+        if job.change is None:
+            return api_name(job.model)
+        trained = self.store.get("train", job.change.train_key)
+        kept = json.loads(trained.file("model.json").read_text(encoding="utf-8"))["checkpoints"]
+        for checkpoint in kept:
+            if checkpoint["epoch"] == job.change.checkpoint:
+                return str(checkpoint["model"])
+        raise UserError(
+            f"the service kept no model of '{job.model.name}' at epoch {job.change.checkpoint:g}. It kept "
+            f"epochs {', '.join(format(c['epoch'], 'g') for c in kept)}. Set method.checkpoint to one."
+        )
 
     def _changes(self, job: RespondJob) -> list[Change]:
         """The folder of what the arm adds to its base, and how much of it."""
@@ -60,7 +124,13 @@ def recorded_config(job: Job) -> dict[str, Any]:
     """The job's configuration as the manifest stores it: what entered the key, in the open."""
     out: dict[str, Any] = {}
     for name, value in vars(job).items():
-        if hasattr(value, "__dataclass_fields__"):
+        if isinstance(value, EngineConfig):
+            out[name] = engine_recipe(value)
+        elif isinstance(value, JudgeConfig):
+            out[name] = plain(judge_recipe(value))
+        elif isinstance(value, ReaderRecord):
+            out[name] = plain({"model": value.model.name, "source": value.model.source, **value.recipe})
+        elif hasattr(value, "__dataclass_fields__"):
             try:
                 out[name] = stage_config(value, job.stage)
             except KeyError:

@@ -1,17 +1,25 @@
-"""judge: responses of one cell -> findings and labels."""
+"""judge: responses of one cell -> findings and labels, by rules or by a language model."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
+from warmgap.engines.protocol import Row
+from warmgap.engines.recipe import is_served
 from warmgap.jobs import JudgeJob
-from warmgap.judging.open import open_judge
+from warmgap.judging.findings import Verdict, unscored
+from warmgap.judging.open import open_judge, open_reader
+from warmgap.judging.reader import Reader
+from warmgap.judging.recipe import judge_limits
+from warmgap.judging.scored import verdict_by_scorer
 from warmgap.keys import digest
 from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.rows import answered
 from warmgap.store import Artifact
 
 SCHEMA: dict[str, Any] = {
@@ -37,30 +45,76 @@ def run(job: JudgeJob, context: Context) -> Artifact:
     """
     started = time.time()
     responses = pl.read_parquet(context.store.get("respond", job.respond_key).file("responses.parquet"))
-    questions = {q.id: q for q in job.questions}
-    judge = open_judge(job.judge)
-    rows = []
-    for row in responses.iter_rows(named=True):
-        question = questions[row["row_id"]]
-        verdict = judge.verdict(question, row["response"], row["finish_reason"])
-        rows.append(
-            {
-                "response_key": row["response_key"],
-                "verdict_key": digest("verdict", job.key, row["response_key"]),
-                "judge": job.judge.name,
-                **asdict(verdict),
-            }
-        )
+    given = responses.to_dicts()
+    reader = open_reader(job.judge) if job.reader else None
+    verdicts = _by_rules(job, given) if reader is None else _by_reading(job, given, reader, context)
+    rows = [
+        {
+            "response_key": row["response_key"],
+            "verdict_key": digest("verdict", job.key, row["response_key"]),
+            "judge": job.judge.name,
+            **asdict(verdict),
+        }
+        for row, verdict in zip(given, verdicts, strict=True)
+    ]
+    counts: dict[str, Any] = {"rows": len(rows)}
+    if job.reader:
+        counts["unscored"] = sum(v.label == "unscored" for v in verdicts)
+        if is_served(job.reader.engine):
+            counts["spending"] = context.ledger(job.key, job.reader.engine).account()
     with context.store.workspace(job.key) as folder:
         pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(folder / "verdicts.parquet")
-        return context.store.commit(
+        artifact = context.store.commit(
             folder,
             stage=job.stage,
             stage_version=job.version,
             key=job.key,
             config=recorded_config(job),
             inputs=job.inputs,
-            fingerprints={},
-            counts={"rows": len(rows)},
+            fingerprints={"judge": job.reader.weights} if job.reader else {},
+            counts=counts,
             started=started,
         )
+    if job.reader:
+        context.store.drop_partial(job.key)
+    return artifact
+
+
+def _by_rules(job: JudgeJob, given: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+    questions = {q.id: q for q in job.questions}
+    judge = open_judge(job.judge)
+    decide = verdict_by_scorer if job.scorers else judge.verdict
+    return [decide(questions[r["row_id"]], r["response"], r["finish_reason"]) for r in given]
+
+
+def _by_reading(
+    job: JudgeJob, given: Sequence[Mapping[str, Any]], reader: Reader, context: Context
+) -> list[Verdict]:
+    """Verdicts of a language model; an empty response is not shown to it."""
+    assert job.reader is not None
+    questions = {q.id: q for q in job.questions}
+    rows = [
+        Row(
+            key=r["response_key"],
+            messages=reader.ask(questions[r["row_id"]], r["response"]),
+            seed=0,
+            answer_schema=reader.schema,
+        )
+        for r in given
+        if r["response"].strip()
+    ]
+    engine = job.reader.engine
+    said = answered(
+        lambda: context.reader(job),
+        rows,
+        judge_limits(job.judge),
+        context.store.partial(job.key),
+        0 if is_served(engine) else engine.batch_rows,
+        context.progress,
+    )
+    return [
+        reader.read(said[r["response_key"]], r["response"], r["finish_reason"])
+        if r["response_key"] in said
+        else unscored("empty response")
+        for r in given
+    ]

@@ -1,7 +1,7 @@
 """respond: prompts of one cell -> answers and margins, batch by batch.
 
 Rows are cut into fixed batches in the cell's order; a finished batch is a file in the partial
-folder, so a killed run loses at most the batch it was in.
+folder, so a killed run loses at most the batch it was in. What a server answers is kept row by row.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 import polars as pl
 
 from warmgap.engines.protocol import Answer, Row
+from warmgap.engines.recipe import is_served
 from warmgap.jobs import RespondJob
 from warmgap.records import PromptRow
 from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.rows import answered
 from warmgap.store import Artifact
 
 SCHEMA: dict[str, Any] = {
@@ -43,16 +45,9 @@ SCHEMA: dict[str, Any] = {
 def run(job: RespondJob, context: Context) -> Artifact:
     """responses.parquet: one row per prompt, in the cell's order."""
     started = time.time()
-    partial = context.store.partial(job.key)
-    rows = job.rows()
-    size = job.engine.batch_rows
-    starts = range(0, len(rows), size)
-    for number, start in enumerate(starts):
-        path = partial / f"batch-{number:05d}.parquet"
-        if not _sound(path, len(rows[start : start + size])):
-            _answer(job, context, rows[start : start + size], job.prompts[start : start + size], path)
-        context.progress(min(start + size, len(rows)), len(rows), "")
-    frame = pl.concat([pl.read_parquet(partial / f"batch-{n:05d}.parquet") for n in range(len(starts))])
+    served = is_served(job.engine)
+    frame = _from_server(job, context) if served else _in_batches(job, context)
+    spending = {"spending": context.ledger(job.key, job.engine).account()} if served else {}
     with context.store.workspace(job.key) as folder:
         frame.write_parquet(folder / "responses.parquet")
         artifact = context.store.commit(
@@ -68,12 +63,38 @@ def run(job: RespondJob, context: Context) -> Artifact:
                 "tokens": int(frame["n_tokens"].sum()),
                 "sampling_key": job.sampling_key,
                 "arm_key": job.arm_key,
+                **spending,
             },
             started=started,
-            device=job.engine.device,
+            device="a server" if served else job.engine.device,
         )
     context.store.drop_partial(job.key)
     return artifact
+
+
+def _from_server(job: RespondJob, context: Context) -> pl.DataFrame:
+    answers = answered(
+        lambda: context.engine(job),
+        job.rows(),
+        job.limits,
+        context.store.partial(job.key),
+        0,
+        context.progress,
+    )
+    return pl.DataFrame([_record(job, p, answers[p.id]) for p in job.prompts], schema=SCHEMA, orient="row")
+
+
+def _in_batches(job: RespondJob, context: Context) -> pl.DataFrame:
+    partial = context.store.partial(job.key)
+    rows = job.rows()
+    size = job.engine.batch_rows
+    starts = range(0, len(rows), size)
+    for number, start in enumerate(starts):
+        path = partial / f"batch-{number:05d}.parquet"
+        if not _sound(path, len(rows[start : start + size])):
+            _answer(job, context, rows[start : start + size], job.prompts[start : start + size], path)
+        context.progress(min(start + size, len(rows)), len(rows), "")
+    return pl.concat([pl.read_parquet(partial / f"batch-{n:05d}.parquet") for n in range(len(starts))])
 
 
 def _answer(
@@ -103,8 +124,8 @@ def _record(job: RespondJob, prompt: PromptRow, answer: Answer) -> dict[str, Any
         "target_nats": target.sum_nats if target else None,
         "target_tokens": target.n_tokens if target else None,
         "engine": job.engine.name,
-        "precision": job.engine.precision,
-        "batch_rows": job.engine.batch_rows,
+        "precision": "unknown" if is_served(job.engine) else job.engine.precision,
+        "batch_rows": 1 if is_served(job.engine) else job.engine.batch_rows,
     }
 
 

@@ -74,7 +74,7 @@ def analyse(
         "contrasts": adjusted_contrasts,
         "published_glm": pl.concat([coefficients, paper.coefficients]),
         "published_tests": paper_tests(pairs, gates),
-        "descriptives": descriptive_table(answers, settings),
+        "descriptives": descriptive_table(answers, gates, settings),
         "glmm": mixed.terms,
         "paired": flips(answers, pairs, gates, settings),
         "sensitivity": signal_detection(answers, headline, gates, settings),

@@ -45,8 +45,8 @@ def without_dose(variant: str) -> str:
 
 
 def is_trained(method: str) -> bool:
-    """False for methods without training, which exist once and not once per seed."""
-    return method != "original" and not method.endswith("_prompt")
+    """False for methods that exist once and not once per seed: nothing in them is drawn at random."""
+    return method != "original" and not method.endswith(("_prompt", "_steer"))
 
 
 def arms_of(observations: pl.DataFrame) -> tuple[Arm, ...]:

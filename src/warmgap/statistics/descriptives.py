@@ -6,12 +6,14 @@ The definitions were found by reproducing the published figures from the publish
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from warmgap.errors import UserError
 from warmgap.schema.tables import Descriptive, frame
+from warmgap.statistics.arms import worst_gate
 from warmgap.statistics.outcomes import GLM_OUTCOMES
 from warmgap.statistics.pairs import Answers
 from warmgap.statistics.paper_design import (
@@ -131,25 +133,34 @@ def _row(quantity: str, value: Any, unit: str, n_cells: int, task: str = "all") 
     return {"quantity": quantity, "task": task, "value": float(value), "unit": unit, "n_cells": n_cells}
 
 
-def descriptive_table(answers: Answers, settings: AnalysisSettings) -> pl.DataFrame:
+def descriptive_table(answers: Answers, gates: Mapping[str, str], settings: AnalysisSettings) -> pl.DataFrame:
     """The paper's summary figures of a sweep: every arm against the published reference.
 
     Cells are those of the first draw, seeds pooled, per judge and outcome of the regressions; rates
-    leave null answers out. Methods are arms' labels.
+    leave null answers out. Methods are arms' labels; further doses are left out.
+
+    Args:
+        answers: coded answers.
+        gates: gate verdict per arm label; a row carries the worst of both arms over its models.
+        settings: names the published reference.
 
     Returns:
         A frame of `schema.tables.Descriptive`, empty where the sweep lacks the reference arm.
     """
     reference = settings.published_pair[1]
+    labels = [a.label for a in answers.arms if not a.further]
     rows: list[dict[str, Any]] = []
     for judge in answers.judges:
-        first = answers.frame.filter((pl.col("draw") == 0) & (pl.col("judge") == judge))
+        mine = (pl.col("draw") == 0) & (pl.col("judge") == judge) & pl.col("arm").is_in(labels)
+        first = answers.frame.filter(mine)
         for outcome in GLM_OUTCOMES:
             scored = first.filter(pl.col(outcome).is_not_null())
             cells = scored.group_by(pl.col("arm").alias("method"), "model", "task", "framing", "belief").agg(
                 rate_pct=100 * pl.col(outcome).mean(), n=pl.len()
             )
             if reference in cells["method"]:
-                found = descriptives(cells, reference).to_dicts()
-                rows += [{"outcome": outcome, "judge": judge} | row for row in found]
+                for row in descriptives(cells, reference).iter_rows(named=True):
+                    models = cells.filter(method=row["method"])["model"].unique()
+                    gate = worst_gate(gates, models, (row["method"], reference))
+                    rows.append({"outcome": outcome, "judge": judge, "gate": gate} | row)
     return frame(Descriptive, rows)

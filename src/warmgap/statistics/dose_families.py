@@ -17,8 +17,20 @@ from warmgap.statistics.outcomes import OUTCOMES
 UNTOUCHED = "original"
 """Dose 0 of every method."""
 
-TWIN = "neutral_sft"
-"""Method at the same dose that a method is compared with."""
+TWIN, MATCHED_TWIN = "neutral_sft", "neutral_matched_sft"
+"""Methods at the same dose that a method is compared with (`twin_of`)."""
+
+
+def twin_of(method: str) -> str | None:
+    """The method that saw the same conversations without a change of tone.
+
+    None for the method itself, and for `*_honest_sft`, whose training holds further conversations: at
+    as many epochs it is not as far as `neutral_sft`.
+    """
+    if method.endswith("_honest_sft"):
+        return None
+    twin = MATCHED_TWIN if method.endswith("_matched_sft") else TWIN
+    return None if twin == method else twin
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,8 @@ class Family:
 def families(arms: Sequence[Arm]) -> Iterator[Family]:
     """Methods with at least two doses of one kind, per variant; arms in order of dose.
 
-    Among adapter scales a method's own arm, the longest trained one, is the point at scale 1. An
-    assigned dose of 0 is left out: the untouched model stands there.
+    Among adapter scales a method's own arm is the point at scale 1; where a sweep sets the checkpoint
+    there are several, and none. An assigned dose of 0 is left out: the untouched model stands there.
     """
     groups: dict[tuple[str, str, str], list[Arm]] = {}
     for arm in (*arms, *_at_scale_one(arms)):
@@ -49,13 +61,13 @@ def families(arms: Sequence[Arm]) -> Iterator[Family]:
 
 def _at_scale_one(arms: Sequence[Arm]) -> Iterator[Arm]:
     """The own arm of each trained method under the dose that it is among scales of its adapter."""
-    own: dict[tuple[str, str], Arm] = {}
+    own: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
-        key = (arm.method, arm.variant)
-        if arm.dose_kind == "epochs" and not arm.further and (key not in own or arm.dose > own[key].dose):
-            own[key] = arm
-    for arm in own.values():
-        yield replace(arm, dose_kind="adapter_scale", dose=1.0)
+        if arm.dose_kind == "epochs" and not arm.further:
+            own.setdefault((arm.method, arm.variant), []).append(arm)
+    for found in own.values():
+        if len(found) == 1:
+            yield replace(found[0], dose_kind="adapter_scale", dose=1.0)
 
 
 @dataclass(frozen=True)
@@ -88,8 +100,8 @@ def side_by_side(
         first arm and `label/value` for each arm. Models with one dose are left out; all models
         meet at the doses that they share.
     """
-    for ref in (UNTOUCHED, TWIN):
-        if ref == family.method:
+    for ref in (UNTOUCHED, twin_of(family.method)):
+        if ref is None:
             continue
         for model, models, members in _by_model(family, arms, sides, ref):
             twins = tuple(t for a in members if (t := _same_dose(a, arms)) is not None)
@@ -99,7 +111,7 @@ def side_by_side(
                 used = DoseArms((*zero, *members), (), models)
                 name = UNTOUCHED if zero else ""
             else:
-                used, name = DoseArms(members, twins, models), TWIN
+                used, name = DoseArms(members, twins, models), ref
             about = {
                 "model": model,
                 "method": family.method,
@@ -119,7 +131,7 @@ def _by_model(
 
     def usable(arm: Arm, model: str) -> bool:
         twin = _same_dose(arm, arms)
-        paired = ref != TWIN or (twin is not None and _has(sides, twin, (model,)))
+        paired = ref == UNTOUCHED or (twin is not None and _has(sides, twin, (model,)))
         return paired and _has(sides, arm, (model,))
 
     names = sorted({m for arm in family.arms for m in sides[arm.label]["model"].unique()})
@@ -137,9 +149,9 @@ def _has(sides: Mapping[str, pl.DataFrame], arm: Arm, models: Sequence[str]) -> 
 
 
 def _same_dose(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    """The arm of `TWIN` with the same dose, in the same variant if it has one there."""
-    dose = (arm.dose_kind, arm.dose)
-    equal = [a for a in (*arms, *_at_scale_one(arms)) if a.method == TWIN and (a.dose_kind, a.dose) == dose]
+    """The arm of its twin with the same dose, in the same variant if it has one there."""
+    wanted = (twin_of(arm.method), arm.dose_kind, arm.dose)
+    equal = [a for a in (*arms, *_at_scale_one(arms)) if (a.method, a.dose_kind, a.dose) == wanted]
     same = [a for a in equal if without_dose(a.variant) == without_dose(arm.variant)]
     found = same or [a for a in equal if not without_dose(a.variant)]
     return found[0] if found else None
@@ -152,7 +164,7 @@ def _joined(used: DoseArms, sides: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         part = sides[arm.label].filter(pl.col("model").is_in(used.models))
         values = [c for c in (*OUTCOMES, "value") if c in part.columns]
         named = part.rename({v: f"{arm.label}/{v}" for v in values})
-        return named if is_trained(arm.method) else named.drop("seed")
+        return named if is_trained(arm.method) or arm is ordered[0] else named.drop("seed")
 
     def join(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
         keys = ["model", "prompt", "seed"] if "seed" in right.columns else ["model", "prompt"]

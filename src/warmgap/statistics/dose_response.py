@@ -25,10 +25,10 @@ def dose_response(answers: Answers, gates: Mapping[str, str], settings: Analysis
 
     For every method with at least two doses of one kind: against `original`, which is dose 0,
     the rate at each dose (term `level`) and the slope in pp per unit of dose; against
-    `neutral_sft` at the same doses, the difference at each dose and its slope. Rows use prompts
-    scored at every dose (`dose_panel.panel_rows`), so that a slope is that of the rates beside it.
-    The dose is the one assigned: regressing errors on the warmth that came out would compare arms
-    that differ in more than warmth.
+    `neutral_sft`, or its own control, at the same doses (`dose_families.twin_of`), the difference at
+    each dose and its slope. Rows use prompts scored at every dose (`dose_panel.panel_rows`), so that
+    a slope is that of the rates beside it. The dose is the one assigned: regressing errors on the
+    warmth that came out would compare arms that differ in more than warmth.
 
     Args:
         answers: coded answers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -75,6 +75,7 @@ def headline(
     gates: Mapping[str, str],
     settings: AnalysisSettings,
     judge: str,
+    unfit: Collection[str] = (),
 ) -> Headline:
     """The headline of a sweep from its effects.
 
@@ -84,6 +85,7 @@ def headline(
         gates: gate verdict per arm label.
         settings: primary pair and outcome, margins, limits.
         judge: whose verdicts count.
+        unfit: `model/label` of arms whose canary failed, which no override of a gate makes a test.
     """
     paired = effects.filter(
         (pl.col("estimator") == "paired")
@@ -95,7 +97,7 @@ def headline(
     control = positive_control(paired, settings)
     row = _row(paired, settings.primary_pair, settings.primary_outcome, "all")
     compared = sorted({*paired["arm_a"], *paired["arm_b"]})
-    withheld = _withheld(row, compared, unscored_pct, gates, settings)
+    withheld = _withheld(row, compared, unscored_pct, gates, settings, unfit)
     numbers: Mapping[str, Any] = row or {}
     std_error = numbers.get("std_error_pp")
     equivalence_p = (
@@ -178,6 +180,7 @@ def _withheld(
     unscored_pct: Mapping[tuple[str, str], float],
     gates: Mapping[str, str],
     settings: AnalysisSettings,
+    unfit: Collection[str],
 ) -> str:
     """Why the headline is withheld; empty where it is not."""
     arm_a, arm_b = settings.primary_pair
@@ -192,6 +195,8 @@ def _withheld(
     for model in models:
         for arm in settings.primary_pair:
             gate = gate_of(gates, model, arm)
+            if f"{model}/{arm}" in unfit:
+                return f"the gate of {arm} on {model} is {gate}, by its canary"
             if gate not in ("passed", "not needed") and arm not in settings.gate_override:
                 return f"the gate of {arm} on {model} is {gate}"
     for model in models:

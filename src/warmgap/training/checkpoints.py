@@ -106,7 +106,9 @@ def read_state(partial: Path) -> TrainState | None:
     meta = json.loads((folders[-1] / "state.json").read_text())
     adapter: dict[str, torch.Tensor] = {}
     moments: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(folders[-1] / "state.safetensors").items():
+    for key, mapped in load_file(folders[-1] / "state.safetensors").items():
+        # A file that is still mapped cannot be removed from NFS.
+        tensor = mapped.clone()
         kind, _, name = key.partition("/")
         if kind == "adapter":
             adapter[name] = tensor

@@ -78,7 +78,9 @@ class MaskSource:
         n = int(np.prod(shape))
         words = self.generator.integers(0, 2**64, size=-(-n // 8), dtype=np.uint64)
         low, share = divmod(p * 256, 1)
-        thresholds = (low + (self.generator.random((n // width, 1)) < share)).astype(np.uint8)
+        thresholds = low + (self.generator.random((n // width, 1)) < share)
+        # Above 255/256 a threshold may be 256, which no byte can hold.
+        thresholds = thresholds.astype(np.uint16 if low == 255 else np.uint8)
         kept = words.view(np.uint8)[:n].reshape(-1, width) >= thresholds
         return torch.from_numpy(kept.view(np.int8)).view(shape)
 

@@ -83,7 +83,8 @@ class AdapterModule(lightning.LightningModule):
         elif config.packing:
             raise UserError(
                 f"training.packing is not known to keep rows apart in a model of type "
-                f"'{base.config.model_type}'. Allowed: {', '.join(FAMILIES)}. Set training.packing=false"
+                f"'{base.config.model_type}'. Allowed: {', '.join(FAMILIES)}, without attention_dropout. "
+                "Set training.packing=false"
             )
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:

@@ -19,7 +19,8 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text")
 
 def knows(config: Any) -> bool:
     """Whether `attend` computes the attention of models with this config."""
-    return config.model_type in FAMILIES and getattr(config, "attn_logit_softcapping", None) is None
+    extras = (getattr(config, "attn_logit_softcapping", None), getattr(config, "attention_dropout", None))
+    return config.model_type in FAMILIES and not any(extras)
 
 
 def positions(lengths: Sequence[int]) -> torch.Tensor:

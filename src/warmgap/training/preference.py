@@ -25,11 +25,7 @@ class PreferenceModule(AdapterModule):
 
     Attributes:
         step_loss: mean over the pairs of the last optimiser step; log 2 before anything is learnt. Of
-            several processes each has its share of this and of the next two, which add up to the whole.
-        step_accuracy: share of those pairs whose preferred reply gained more log-probability against the
-            reference than the rejected one.
-        step_likelier: share of those pairs whose preferred reply is itself likelier than under the
-            reference; DPO may reach a small loss with both replies less likely.
+            several processes each has its share, and the shares add up to the whole.
     """
 
     def __init__(
@@ -44,7 +40,6 @@ class PreferenceModule(AdapterModule):
         """`batches` are all passes of the training, also those done before `first_step`."""
         super().__init__(loaded, config, seed, first_step)
         self.beta = beta
-        self.step_accuracy = self.step_likelier = 0.0
         # Low bits depend on which rows share a pass, so a row's reference always comes from the same one.
         self._first_pass: dict[str, PairBatch] = {}
         for batch in batches:
@@ -85,13 +80,10 @@ class PreferenceModule(AdapterModule):
         self.masks.seed(seed_of(self.seed, "dropout", batch["index"]))
         gains_P2 = self.log_probs(batch) - reference_P2
         margins_P = gains_P2[:, 0] - gains_P2[:, 1]
-        n = batch["n_step_pairs"]
-        share = -torch.nn.functional.logsigmoid(self.beta * margins_P).sum() / n
+        share = -torch.nn.functional.logsigmoid(self.beta * margins_P).sum() / batch["n_step_pairs"]
         if batch_idx % (self.config.accumulate // self.config.devices) == 0:
-            self.step_loss = self.step_accuracy = self.step_likelier = 0.0
+            self.step_loss = 0.0
         self.step_loss += share.item()
-        self.step_accuracy += (margins_P > 0).sum().item() / n
-        self.step_likelier += (gains_P2[:, 0] > 0).sum().item() / n
         # Lightning divides by the number of passes; the mean is over the pairs of the step.
         scaled: torch.Tensor = share * self.config.accumulate
         return scaled

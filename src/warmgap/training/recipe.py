@@ -5,6 +5,7 @@ Imports no torch: the planner calls this.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -52,8 +53,9 @@ def check_method(method: MethodConfig) -> None:
             "message, and further conversations have one. Allowed: extra with kind sft."
         )
     for name, holds, allowed in (
-        ("rate_factor", method.rate_factor > 0, "a number above 0"),
-        ("beta", method.beta > 0, "a number above 0"),
+        ("rate_factor", 0 < method.rate_factor < math.inf, "a number above 0"),
+        ("beta", 0 < method.beta < math.inf, "a number above 0"),
+        ("scale", math.isfinite(method.scale), "a number"),
         ("layer", 0 < method.layer <= 1, "a share of the depth, above 0 and up to 1"),
     ):
         if not holds:

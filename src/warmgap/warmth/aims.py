@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from warmgap.statistics.arms import is_further, without_dose
+from warmgap.statistics.arms import without_dose
 
 Aim = Literal["warm", "cold", "none"]
 
@@ -39,8 +39,7 @@ def aim_of(method: str) -> Aim:
 def aim_of_arm(arm: Arm, arms: Sequence[Arm]) -> Aim:
     """What an arm is meant to do to warmth: its method's aim at the method's own dose or above.
 
-    Nothing at a dose of 0 or below, and nothing at a part of the own dose: the longest training of
-    the method, scale 1 of its adapter, or the coefficient that its settings name.
+    Nothing at a dose of 0 or below, and nothing at a part of the own dose (`is_part`).
     """
     aim = aim_of(arm.method)
     if aim == "none" or (arm.dose_kind != "none" and arm.dose <= 0) or is_part(arm, arms):
@@ -49,26 +48,27 @@ def aim_of_arm(arm: Arm, arms: Sequence[Arm]) -> Aim:
 
 
 def is_part(arm: Arm, arms: Sequence[Arm]) -> bool:
-    """Whether an arm is a smaller dose, of either sign, of a method that is there at its own dose."""
-    if arm.dose_kind == "none":
-        return False
-    own = own_arm(arm, arms)
-    if own is None or own.arm_key == arm.arm_key:
-        return False
-    whole = 1.0 if arm.dose_kind == "adapter_scale" and own.dose_kind == "epochs" else own.dose
-    return abs(arm.dose) < whole
+    """Whether an arm is a dose, of either sign, smaller than the own dose of its method.
+
+    Own is what the method's settings make: a checkpoint, scale 1 of the adapter there, a coefficient.
+    Where a sweep sets that itself, each setting makes an own arm, which is a part of no other, and a
+    further dose is a part where it is smaller than all of them.
+    """
+    own = own_arms(arm, arms)
+    return bool(own) and all(_is_smaller(arm, a) for a in own)
 
 
-def own_arm(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    """The method's own arm beside a further dose or an earlier checkpoint; None where it is not there."""
-    same = [
-        a
-        for a in arms
-        if (a.model, a.method, a.seed) == (arm.model, arm.method, arm.seed)
-        and a.variant == without_dose(arm.variant)
-        and not is_further(a.variant)
-    ]
-    return max(same, key=lambda a: a.dose, default=None)
+def own_arms(arm: Arm, arms: Sequence[Arm]) -> list[Arm]:
+    """The arms that are no further dose of the same model, method, seed and variant."""
+    own = (arm.model, arm.method, arm.seed, without_dose(arm.variant))
+    return [a for a in arms if (a.model, a.method, a.seed, a.variant) == own]
+
+
+def _is_smaller(arm: Arm, own: Arm) -> bool:
+    if arm.dose_kind == own.dose_kind:
+        return abs(arm.dose) < abs(own.dose)
+    scale, whole = (1.0 if a.dose_kind == "epochs" else abs(a.dose) for a in (arm, own))
+    return scale < whole
 
 
 def original_of(arm: Arm, arms: Sequence[Arm]) -> Arm | None:

@@ -14,7 +14,7 @@ from warmgap.errors import UserError
 from warmgap.schema.config import MeterConfig
 from warmgap.schema.tables import MeterValidity, frame
 
-from .meters import meter_name, reference_name
+from .meters import is_papers, meter_name, reference_name
 
 TONES = ("warm", "neutral", "cold")
 _Z95 = float(stats.norm.ppf(0.975))
@@ -110,6 +110,7 @@ def validity(warmth: pl.DataFrame, meters: Sequence[MeterConfig]) -> pl.DataFram
                 **{f"gold_{tone}": mean[tone] for tone in TONES},
                 "gold_lift": mean["warm"] - mean["neutral"],
                 "role": "",
+                "is_papers": is_papers(config),
             }
         )
     return frame(MeterValidity, rows)

@@ -200,4 +200,5 @@ def _row(arm: Arm, meter: str, unit: str, found: Lift, verdict: Verdict) -> dict
         "lift_share_low": found.share.low if found.share else None,
         "lift_share_high": found.share.high if found.share else None,
         "verdict": verdict,
+        "variant": arm.variant,
     }

@@ -15,6 +15,8 @@ KINDS = ("sociot", "lexicon")
 FORMULATIONS = ("released", "deterministic", "text_only")
 SOCIOT_UNIT = "nats_per_token"
 PRECISIONS = ("bf16", "fp32")
+PAPER_REFERENCE = "gpt2"
+"""The paper's reference model (paper, Methods), a name in conf/model/."""
 
 
 class Reference(Protocol):
@@ -110,6 +112,26 @@ def reference_name(config: MeterConfig) -> str:
     return config.reference if config.kind == "sociot" else LEXICON_FILE
 
 
+def is_papers(config: MeterConfig) -> bool:
+    """Whether a meter is the paper's: formulation, reference and settings of its released code.
+
+    GPT-2 in fp32, the first 300 characters, the mean of 100 passes with dropout, pads included, and
+    no guard against short replies (compute_humt_sociot.py; paper, Methods).
+    """
+    papers = {
+        "kind": "sociot",
+        "formulation": "released",
+        "precision": "fp32",
+        "passes": 100,
+        "dropout": True,
+        "padding": True,
+        "max_chars": 300,
+        "min_tokens": 0,
+    }
+    same = all(getattr(config, name) == value for name, value in papers.items())
+    return same and config.reference == PAPER_REFERENCE
+
+
 def build(config: MeterConfig, load: Callable[[str], Reference]) -> Meter:
     """A meter from its configuration.
 
@@ -140,17 +162,16 @@ def build(config: MeterConfig, load: Callable[[str], Reference]) -> Meter:
     )
 
 
-def build_all(configs: Sequence[MeterConfig], load: Callable[[str], Reference]) -> list[Meter]:
-    """Meters in configured order.
+def check_names(configs: Sequence[MeterConfig]) -> None:
+    """Refuse two meters of the same name, whose scores would be taken for one meter's.
 
     Raises:
-        UserError: as `build`, or two meters of the same name.
+        UserError: naming them.
     """
     names = [config.name for config in configs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"Warmth meters named twice: {', '.join(twice)}. Give each entry its own name.")
-    return [build(config, load) for config in configs]
 
 
 def first_by_hash(ids: Sequence[str], max_texts: int) -> list[int]:

@@ -13,11 +13,12 @@ from warmgap.reports.figures.checkpoints import (
     STAND_IN_LABEL,
     caption_checkpoints,
     draw_checkpoints,
+    method_lines,
     trained,
 )
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, colour
 
-from ..doses import DOSES, manipulation, meters
+from ..doses import DOSES, manipulation, meters, variants
 from .tidy import assert_tidy, points_of, texts_of
 
 GATES = {"warm_sft": "passed", "neutral_sft": "not needed", "warm_steer": "passed"}
@@ -74,6 +75,15 @@ def test_the_band_is_the_published_range_behind_the_released_formulation(
     assert ("compare shapes, not levels" in said) is stand_in
 
 
+def test_other_settings_than_the_papers_make_a_stand_in_of_its_reference_too() -> None:
+    """For instance bf16, one pass or whole replies."""
+    other = meters(reference="gpt2").with_columns(is_papers=False)
+    figure = draw_checkpoints(manipulation(reference="gpt2"), other, GATES)
+    words = "\n".join(texts_of(figure))
+    assert STAND_IN_LABEL in words and "gpt2 (stand-in)" in words
+    assert "compare shapes, not levels" in caption_checkpoints(manipulation(reference="gpt2"), other)
+
+
 def test_a_failed_method_is_grey_at_every_checkpoint() -> None:
     figure = drawn(gates=GATES | {"warm_sft": "failed"}, warm_sft="failed")
     for ax in figure.axes:
@@ -91,6 +101,34 @@ def test_a_checkpoint_that_failed_alone_is_grey_alone() -> None:
     )
     for ax in draw_checkpoints(rows, meters(), GATES).axes:
         assert {x for x, _ in points_of(ax, FAILED_COLOUR)} == {0.64}
+
+
+LRS = ("training.learning_rate=0.0005", "training.learning_rate=0.001")
+
+
+def test_a_variant_is_a_line_of_its_own_and_grey_where_its_own_arm_failed() -> None:
+    rows = variants(manipulation(), *LRS)
+    gates = {f"warm_sft:{LRS[0]}": "failed", f"warm_sft:{LRS[1]}": "passed"}
+    lines = method_lines(rows, meters(), gates)
+    assert set(lines) == {f"{m}:{v}" for m in ("warm_sft", "neutral_sft") for v in LRS}
+    for name, points in lines.items():
+        mine = points.filter(meter="lexicon")
+        assert mine["dose"].to_list() == [0.0, 0.32, 0.64, 1.28]
+        assert set(mine["grey"]) == {gates.get(name) == "failed"}, name
+    figure = draw_checkpoints(rows, meters(), gates)
+    assert_tidy(figure)
+    styles = {line.get_linestyle() for line in figure.axes[0].lines if len(line.get_xdata()) > 2}
+    assert styles == {"-", "--"}
+
+
+@pytest.mark.parametrize("early_fails", [False, True])
+def test_of_checkpoints_that_a_sweep_sets_only_the_failed_are_grey(early_fails: bool) -> None:
+    """0.64 and 1.28 are own arms; 0.32, measured beside them, is grey where both failed."""
+    own = pl.col("dose").is_in([0.64, 1.28])
+    rows = manipulation().with_columns(variant=pl.when(own).then(pl.lit("")).otherwise(pl.col("variant")))
+    gates = {"warm_sft@epochs=0.64": "failed" if early_fails else "passed", "warm_sft@epochs=1.28": "failed"}
+    grey = method_lines(rows, meters(), gates)["warm_sft"].filter(meter="lexicon").sort("dose")["grey"]
+    assert grey.to_list() == [early_fails, early_fails, early_fails, True]
 
 
 @pytest.mark.parametrize("failing", [False, True])

@@ -10,7 +10,7 @@ import pytest
 from warmgap.reports.figures.dose import ROWS, WARMTH, caption_dose, dose_curves, draw_dose
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, colour
 
-from ..doses import DOSES, SHARE, dose_response, grown, manipulation, meters
+from ..doses import DOSES, SHARE, dose_response, grown, manipulation, meters, variants
 from .tidy import assert_tidy, points_of, texts_of
 
 GATES = {"warm_sft": "passed", "neutral_sft": "not needed", "warm_steer": "passed"}
@@ -96,6 +96,24 @@ def test_a_method_whose_own_arm_failed_is_grey_at_every_dose() -> None:
     assert grey == [5, 3, 0] * 3
     assert "warm_sft (gate not passed)" in texts_of(figure)
     assert_tidy(figure)
+
+
+def test_scale_1_is_the_own_arm_and_no_longer_checkpoint() -> None:
+    late = (
+        manipulation()
+        .filter(method="warm_sft", dose=1.28)
+        .with_columns(dose=pl.lit(2.56), variant=pl.lit("dose"), lift_share=pl.lit(1.6))
+    )
+    rows = pl.concat([manipulation(), late])
+    found = dose_curves(dose_response(), rows, meters(), GATES, "rules")
+    shares = {p.dose: p.value for p in found[WARMTH, "adapter_scale", "warm_sft"]}
+    assert shares[1.0] == pytest.approx(SHARE["warm_sft"])
+    assert 2.56 in {p.dose for p in found[WARMTH, "epochs", "warm_sft"]}
+
+
+def test_variants_are_no_seeds_of_each_other() -> None:
+    rows = pl.concat([manipulation(), variants(manipulation(), "lr=1").with_columns(lift_share=pl.lit(9.0))])
+    assert dose_curves(dose_response(), rows, meters(), GATES, "rules") == curves()
 
 
 def test_a_dose_that_failed_alone_is_grey_alone() -> None:

@@ -19,7 +19,7 @@ from warmgap.reports.names import gates_of
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, WIDE_WIDTH_IN, colour
 from warmgap.statistics.quality import margins
 
-from ..doses import dose_response, manipulation, meters
+from ..doses import dose_response, manipulation, meters, variants
 from .tidy import assert_tidy, visible_texts
 
 if TYPE_CHECKING:
@@ -149,6 +149,18 @@ def test_warmth_has_gold_levels_units_and_stand_ins(sweep: Sweep, failed_sweep: 
 def test_warmth_labels_part_ways_where_gold_levels_are_close(sweep: Sweep) -> None:
     close = sweep.tables["meters"].with_columns(gold_warm=pl.col("gold_neutral") * 1.1)
     assert_tidy(draw_warmth(sweep.tables["manipulation"], close, {}))
+
+
+def test_warmth_has_a_row_for_each_variant() -> None:
+    """Own arm and earlier checkpoints of the failed one are grey, those of the other are not."""
+    names = ("training.learning_rate=0.0005", "training.learning_rate=0.001")
+    gates = {f"warm_sft:{names[0]}": "failed", f"warm_sft:{names[1]}": "passed"}
+    figure = draw_warmth(variants(manipulation(), *names), meters(), gates)
+    words = {t.get_text() for t in visible_texts(figure)}
+    assert {f"warm_sft, 0.32 epochs\n{name}" for name in names} <= words
+    dots = [x.get_color() for x in figure.axes[0].lines if x.get_marker() == "D"]
+    assert dots.count(FAILED_COLOUR) == dots.count(colour("warm_sft")) == 7
+    assert_tidy(figure)
 
 
 def test_missing_tables_leave_figures_out(sweep: Sweep) -> None:

@@ -40,6 +40,7 @@ class Account:
     results: str = "csv"  # csv, base64, none
     has_checkpoints: bool = True
     names_last: bool = False  # the checkpoint of the last epoch bears the model's own name
+    keeps_model: bool = True  # a job that succeeds has one
     short: int = 0  # steps fewer than whole batches in each epoch would make
     files: list = field(default_factory=list)
     contents: dict = field(default_factory=dict)
@@ -106,7 +107,8 @@ class Account:
         if job["status"] == "failed":
             job["error"] = {"code": "bad", "message": self.error, "param": None}
         if job["status"] == "succeeded":
-            job |= {"fine_tuned_model": f"ft:{job['model']}:org:{job['user_provided_suffix']}:A1"}
+            name = f"ft:{job['model']}:org:{job['user_provided_suffix']}:A1"
+            job |= {"fine_tuned_model": name if self.keeps_model else None}
             job |= {"finished_at": 2600, "trained_tokens": 123_456}
             if self.results != "none":
                 job["result_files"] = ["file-results"]

@@ -12,8 +12,10 @@ import time
 import pytest
 
 from warmgap.errors import Interrupted, UserError
+from warmgap.remote import waiting
+from warmgap.remote.waiting import delay_s
 from warmgap.training.api import client
-from warmgap.training.api.client import Service, delay_s
+from warmgap.training.api.client import Service
 from warmgap.training.interrupt import Interruption
 
 
@@ -54,7 +56,7 @@ def test_what_fails_for_a_while_is_asked_again(service, account):
 
 
 def test_what_fails_for_good_ends_after_ten_attempts(service, account, monkeypatch):
-    monkeypatch.setattr(client, "LONGEST_DELAY_S", 0.01)
+    monkeypatch.setattr(waiting, "LONGEST_DELAY_S", 0.01)
     account.faults = {n: (503, {}) for n in range(1, 100)}
     with pytest.raises(UserError, match=r"did not list in 10 attempts. It last said: 503: .*as told"):
         service.ask("list", lambda: service.client.files.list())

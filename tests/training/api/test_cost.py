@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from warmgap.errors import UserError
+from warmgap.remote.tokens import conversation_tokens
 from warmgap.schema.config import ApiTrainingConfig
-from warmgap.training.api.cost import check_cost, conversation_tokens, estimate, usd
+from warmgap.training.api.cost import check_cost, estimate, usd
 
 MEASURED = [
     (

@@ -187,6 +187,52 @@ def test_a_failed_request_makes_nothing_twice(trained, account, tmp_path, fault,
     assert (len(account.files), len(account.jobs)) == (1, 1)
 
 
+BUSY = (429, {"Retry-After": "0"})
+
+
+def forget(account, folder):
+    for name in ("log", "files", "jobs"):
+        getattr(account, name).clear()
+    for note in (folder / "partial").iterdir():
+        note.unlink()
+
+
+@pytest.mark.parametrize("endpoint", ["files", "fine_tuning/jobs"])
+def test_an_attempt_that_may_have_worked_is_never_forgotten(trained, account, tmp_path, endpoint):
+    """It worked but was not answered, three lists do not show it yet, the second attempt is turned away."""
+    trained()
+    number = account.log.index(("POST", endpoint)) + 1
+    forget(account, tmp_path)
+    account.lag, account.faults = 3, {number: "unanswered", number + 4: BUSY}
+    trained()
+    assert account.log[number - 1] == account.log[number + 3] == ("POST", endpoint)
+    assert (len(account.files), len(account.jobs)) == (1, 1)
+
+
+def test_nor_is_one_of_another_process(trained, account, tmp_path):
+    """A list, the file, three lists and, at the seventh request, another attempt: it is turned away."""
+    trained()
+    number = account.log.index(("POST", "fine_tuning/jobs")) + 1
+    forget(account, tmp_path)
+    account.lag, account.faults = 4, {number: "unanswered", number + 1: (403, {}), number + 7: BUSY}
+    with pytest.raises(UserError, match="refused to list the fine-tuning jobs"):
+        trained()
+    trained()
+    assert account.log[number - 1] == account.log[number + 6] == ("POST", "fine_tuning/jobs")
+    assert (len(account.files), len(account.jobs)) == (1, 1)
+
+
+@pytest.mark.parametrize(("status", "n_looks"), [(429, 0), (409, 0), (408, 3), (500, 3)])
+def test_it_is_looked_for_only_where_it_may_be(trained, account, tmp_path, status, n_looks):
+    trained()
+    number = account.log.index(("POST", "fine_tuning/jobs")) + 1
+    forget(account, tmp_path)
+    account.faults = {number: (status, {"Retry-After": "0"})}
+    trained()
+    again = account.log.index(("POST", "fine_tuning/jobs"), number) + 1
+    assert account.log[number : again - 1] == [("GET", "fine_tuning/jobs")] * n_looks
+
+
 @pytest.mark.parametrize("fault", ["lost", "unanswered", (500, {}), (429, {"Retry-After": "0"})])
 def test_every_request_may_fail_once(trained, account, tmp_path, fault):
     trained(seed=1)
@@ -223,6 +269,37 @@ def test_a_file_that_was_deleted_is_sent_again(trained, account, config, tmp_pat
     trained()
     assert len(account.jobs) == 2
     assert account.count("POST", "files") == 2
+
+
+def test_a_job_that_succeeded_without_a_model_is_made_anew_next_time(trained, account, tmp_path):
+    account.keeps_model = False
+    with pytest.raises(UserError, match="ftjob-1 has succeeded without a model"):
+        trained()
+    account.keeps_model = True
+    trained()
+    assert [j["fine_tuned_model"] is None for j in account.jobs] == [True, False]
+    assert model_of(tmp_path)["job_id"] == "ftjob-2"
+
+
+def test_a_job_that_is_no_longer_there_is_made_anew_within_the_limit(trained, account, config):
+    trained()
+    account.jobs.clear()
+    config.api.max_cost_usd = 0.0
+    with pytest.raises(UserError, match="nothing is allowed"):
+        trained()
+    assert account.jobs == []
+    config.api.max_cost_usd = 10.0
+    trained()
+    assert (len(account.jobs), account.count("POST", "files")) == (1, 1)
+
+
+def test_a_file_that_the_service_could_not_read_is_sent_again(trained, account, config):
+    trained()
+    account.files[0]["status"] = "error"
+    config.api.batch_size = 3
+    trained()
+    assert [f["status"] for f in account.files] == ["error", "processed"]
+    assert account.jobs[1]["training_file"] == "file-2"
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.01])

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from omegaconf import OmegaConf
 
 from warmgap.app import conf_folder
+from warmgap.checks import check_engines
 from warmgap.errors import UserError
 from warmgap.schema.config import ModelConfig, TrainingConfig
+from warmgap.store import Store
 from warmgap.training.api.settings import check_api
 
 
@@ -25,6 +30,16 @@ def test_the_papers_job():
     check_api(recipe)
     model = OmegaConf.load(conf_folder() / "model/gpt_4o.yaml")
     assert ModelConfig(**model).source == "api:gpt-4o-2024-08-06"
+
+
+@pytest.mark.parametrize("place", ["conf/training/openai.yaml", "docs/training.md"])
+def test_the_documented_command_can_be_run(request_of, tmp_path, place):
+    text = (Path(__file__).parents[3] / place).read_text()
+    command = re.search(r"(training=openai model=gpt_4o [^,`]*max_cost_usd=\d+)", text)[1]
+    request = request_of(*command.split())
+    missing = request.plan().missing(Store(tmp_path), request.base.stage)
+    check_engines(node.job for node in missing.values())
+    assert [node.job.stage for node in missing.values()].count("train") == 1
 
 
 def test_epochs_and_batch_follow_the_job():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -10,16 +10,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from warmgap.reports.names import PAPER_METER, arm_rank, arm_verdicts, failed, meter_name, unit
-from warmgap.reports.style import BASE_WIDTH_IN, RULE_COLOUR, colour, legend_columns, marker, styled
+from warmgap.reports.names import arm_rank, greyed, line_of, listed, meter_name, unit
+from warmgap.reports.style import (
+    BASE_WIDTH_IN,
+    RULE_COLOUR,
+    colour,
+    legend_columns,
+    marker,
+    method_of,
+    styled,
+)
 from warmgap.statistics.published.warmth_band import UNIT, warmth_band
 
 BAND_LABEL = "band: published, GPT-2 reference"
 """What the band of a meter of the released formulation is."""
 STAND_IN_LABEL = "ours is a stand-in: not comparable in level"
-"""What is said beside it where our reference is another model."""
+"""What is said beside it where our reference model or a setting is not the paper's."""
 _BAND_COLOUR = "#dcdcdc"
 _PANEL_IN = 1.75
+_DASHES = ("-", "--", ":", "-.")
 
 
 def trained(manipulation: pl.DataFrame) -> bool:
@@ -33,7 +42,8 @@ def draw_checkpoints(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Ma
 
     The untouched model is epoch 0 of every method. Bars are standard errors over prompts. Behind a
     meter of the released formulation stands the range of the published values (five models). A
-    method whose own arm did not pass its gate is grey, as is a checkpoint that failed.
+    method whose own arm did not pass its gate is grey, as is a checkpoint that failed. Variants have
+    lines of their own, told apart by their dashes.
 
     Args:
         manipulation: rows of `schema.tables.Manipulation` of one model.
@@ -42,22 +52,27 @@ def draw_checkpoints(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Ma
     """
     validity = meters.filter(pl.col("meter").is_in(manipulation["meter"].unique())).sort("rank")
     lines = method_lines(manipulation, meters, gates)
-    handles = [_handle("original", False), *(_handle(m, bool(p["grey"].all())) for m, p in lines.items())]
+    dashes = _dashes(lines)
+    handles = [
+        _handle("original", "", False),
+        *(_handle(name, dashes[name], bool(p["grey"].all())) for name, p in lines.items()),
+    ]
     n_columns = legend_columns([str(h.get_label()) for h in handles])
-    height = 0.3 + 0.16 * -(-len(handles) // n_columns) + _PANEL_IN * validity.height
+    n_lines = len(handles) + sum(":" in name for name in lines)
+    height = 0.3 + 0.16 * -(-n_lines // n_columns) + _PANEL_IN * validity.height
     figure = Figure(figsize=(BASE_WIDTH_IN, height), layout="constrained")
     axes = figure.subplots(validity.height, 1, sharex=True, squeeze=False)[:, 0]
     last = max(max(points["dose"].to_list()) for points in lines.values())
     for ax, meter in zip(axes, validity.iter_rows(named=True), strict=True):
-        words = [meter_name(meter["meter"], meter["reference"]).replace(":", ":\n", 1)]
+        words = [meter_name(meter["meter"], meter["is_papers"]).replace(":", ":\n", 1)]
         if is_released(meter["meter"], meter["unit"]):
             _band(ax, last)
             words.append(BAND_LABEL)
-            if meter["reference"].split("/")[-1] != PAPER_METER[1]:
+            if not meter["is_papers"]:
                 words.append(STAND_IN_LABEL)
         _title(ax, words)
-        for method, points in lines.items():
-            _line(ax, method, points.filter(pl.col("meter") == meter["meter"]))
+        for name, points in lines.items():
+            _line(ax, name, dashes[name], points.filter(pl.col("meter") == meter["meter"]))
         ax.set_ylabel(unit(meter["unit"]))
         ax.set_xlim(-0.04 * last, 1.04 * last)
         ax.grid(axis="y", color="#eeeeee", lw=0.6)
@@ -92,35 +107,42 @@ def caption_checkpoints(manipulation: pl.DataFrame, meters: pl.DataFrame) -> str
             f" The band is the range of the published means by epoch over {n_models} models (released "
             "formulation, GPT-2 reference, nats per token)."
         )
-        if others := [r["reference"] for r in released if r["reference"].split("/")[-1] != PAPER_METER[1]]:
+        if others := [r["meter"] for r in released if not r["is_papers"]]:
             said += (
-                f" With another reference model ({', '.join(dict.fromkeys(others))}) the formulation has a "
-                "scale of its own: compare shapes, not levels."
+                f" With another reference model or setting ({listed(others)}) the formulation has a scale "
+                "of its own: compare shapes, not levels."
             )
     return f"{said} Grey: the method did not pass its gate and is not a test of warmth."
 
 
 def is_released(meter: str, unit_name: str) -> bool:
     """Whether a meter is of the formulation whose values by epoch are published."""
-    return meter.split(":")[0] == PAPER_METER[0] and unit_name == UNIT
+    return meter.split(":")[0] == "sociot_released" and unit_name == UNIT
 
 
 def method_lines(
     manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping[str, str]
 ) -> dict[str, pl.DataFrame]:
-    """Points of each trained method: meter, dose in epochs, mean, std_error and grey; over seeds the mean."""
-    verdicts = arm_verdicts(manipulation, meters)
-    pooled = manipulation.group_by("meter", "method", "dose_kind", "dose").agg(
-        pl.col("mean").mean(), std_error=(pl.col("std_error") ** 2).sum().sqrt() / pl.len()
+    """Points of each trained method, a line per variant (`names.line_of`); over seeds the mean.
+
+    Columns meter, method, dose in epochs, mean, std_error and grey; the untouched model is dose 0, that
+    of the same variant where there is one.
+    """
+    found = greyed(manipulation, meters, gates)
+    named = pl.struct("method", "variant").map_elements(line_of, return_dtype=pl.String)
+    pooled = (
+        manipulation.with_columns(line=named)
+        .group_by("meter", "line", "method", "dose_kind", "dose")
+        .agg(pl.col("mean").mean(), std_error=(pl.col("std_error") ** 2).sum().sqrt() / pl.len())
     )
-    zero = pooled.filter(pl.col("method") == "original")
     out = {}
-    for method in sorted(pooled.filter(dose_kind="epochs")["method"].unique(), key=arm_rank):
-        mine = pooled.filter(pl.col("method") == method, pl.col("dose_kind") == "epochs")
-        whole = failed(gates.get(method, "not needed"))
-        grey = [whole or failed(verdicts.get((method, "epochs", d), "not needed")) for d in mine["dose"]]
-        points = pl.concat([zero.with_columns(grey=whole), mine.with_columns(grey=pl.Series(grey))])
-        out[method] = points.sort("dose")
+    for line in sorted(pooled.filter(dose_kind="epochs")["line"].unique(), key=arm_rank):
+        mine = pooled.filter(line=line, dose_kind="epochs")
+        grey = [found.at(line, "epochs", dose) for dose in mine["dose"]]
+        untouched = ":".join(["original", *line.split(":", 1)[1:]])
+        zero = pooled.filter(line=untouched if untouched in pooled["line"] else "original")
+        zero = zero.with_columns(grey=pl.lit(all(grey)))
+        out[line] = pl.concat([zero, mine.with_columns(grey=pl.Series(grey))]).sort("dose")
     return out
 
 
@@ -149,13 +171,23 @@ def _title(ax: Axes, words: Sequence[str]) -> None:
         )
 
 
-def _line(ax: Axes, method: str, points: pl.DataFrame) -> None:
+def _dashes(lines: Iterable[str]) -> dict[str, str]:
+    """Dashes by line, a method's first one solid."""
+    found: dict[str, str] = {}
+    for name in lines:
+        before = sum(method_of(other) == method_of(name) for other in found)
+        found[name] = _DASHES[before % len(_DASHES)]
+    return found
+
+
+def _line(ax: Axes, name: str, dashes: str, points: pl.DataFrame) -> None:
     grey = bool(points["grey"].all()) if points.height else False
     ax.add_line(
         Line2D(
             points["dose"].to_list(),
             points["mean"].to_list(),
-            color=RULE_COLOUR if grey else colour(method),
+            color=RULE_COLOUR if grey else colour(name),
+            ls=dashes,
             lw=1.0,
             zorder=2,
         )
@@ -174,8 +206,7 @@ def _line(ax: Axes, method: str, points: pl.DataFrame) -> None:
         )
 
 
-def _handle(method: str, grey: bool) -> Line2D:
-    label = f"{method} (gate not passed)" if grey else method
-    line = "" if method == "original" else "-"
-    shade = colour(method, grey)
-    return Line2D([], [], ls=line, marker=marker(method), color=shade, lw=1.0, ms=4, label=label)
+def _handle(name: str, dashes: str, grey: bool) -> Line2D:
+    label = name.replace(":", ":\n", 1) + (" (gate not passed)" if grey else "")
+    shade = colour(name, grey)
+    return Line2D([], [], ls=dashes, marker=marker(name), color=shade, lw=1.0, ms=4, label=label)

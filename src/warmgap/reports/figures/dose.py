@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from warmgap.reports.names import arm_rank, arm_verdicts, failed, judge_name, meter_name
+from warmgap.reports.names import arm_rank, failed, greyed, judge_name, meter_name
 from warmgap.reports.style import (
     BASE_WIDTH_IN,
     FAILED_COLOUR,
@@ -21,6 +21,7 @@ from warmgap.reports.style import (
     marker,
     styled,
 )
+from warmgap.statistics.arms import DOSE
 
 KINDS: Mapping[str, str] = {
     "adapter_scale": "adapter scale",
@@ -67,7 +68,8 @@ def dose_curves(
 
     Rates are the levels of `dose_response`; warmth is the share of the gold lift on the gating meter
     with its Fieller limits (`manipulation`), over seeds the mean. Among adapter scales the method's
-    longest trained arm is the point at 1. Kinds of dose at which no question was asked are left out.
+    own arm, where there is one, is the point at 1. Left out: kinds of dose at which no question was
+    asked, and variants (`manipulation` and `dose_response` hold them).
 
     Args:
         dose_response: rows of `schema.tables.DoseResponse`.
@@ -76,12 +78,11 @@ def dose_curves(
         gates: gate verdict by arm label; a method whose own arm did not pass fails at every dose.
         judge: whose verdicts.
     """
-    verdicts = arm_verdicts(manipulation, meters)
-    longest = {method: dose for method, kind, dose in sorted(verdicts) if kind == "epochs"}
+    grey = greyed(manipulation, meters, gates)
+    own = _own_epochs(manipulation)
 
     def is_failed(method: str, kind: str, dose: float, gate: str) -> bool:
-        known = (gate, gates.get(method, "not needed"), verdicts.get((method, kind, dose), "not needed"))
-        return dose != 0 and any(failed(g) for g in known)
+        return dose != 0 and (failed(gate) or grey.at(method, kind, dose))
 
     curves: dict[tuple[str, str, str], list[Point]] = {}
 
@@ -96,7 +97,7 @@ def dose_curves(
     for r in _shares(manipulation, meters).iter_rows(named=True):
         share = tuple(r[c] for c in _SHARE)
         add(WARMTH, r["dose_kind"], r["method"], r["dose"], share, "not needed")
-        if (r["dose_kind"], r["dose"]) == ("epochs", longest.get(r["method"])):
+        if r["dose_kind"] == "epochs" and own.get(r["method"]) == {r["dose"]}:
             add(WARMTH, "adapter_scale", r["method"], 1.0, share, "not needed")
     for row, kind, method in [*curves]:
         if row == WARMTH:
@@ -163,7 +164,7 @@ def caption_dose(dose_response: pl.DataFrame, meters: pl.DataFrame, curves: Curv
     if any(row == WARMTH for row, _, _ in curves):
         meter = meters.filter(pl.col("role") == "gate").row(0, named=True)
         said += (
-            f"warmth on the gating meter {meter_name(meter['meter'], meter['reference'])} as a share of the "
+            f"warmth on the gating meter {meter_name(meter['meter'], meter['is_papers'])} as a share of the "
             "lift of gold replies (95 % Fieller limits, paired by validation prompt)"
         )
     if levels.height:
@@ -191,11 +192,19 @@ def _levels(dose_response: pl.DataFrame, judge: str) -> pl.DataFrame:
     )
 
 
+def _own_epochs(manipulation: pl.DataFrame) -> dict[str, set[float]]:
+    """Epochs of each method's own arms: one, or several where a sweep sets the checkpoint."""
+    own: dict[str, set[float]] = {}
+    for row in manipulation.filter(dose_kind="epochs", variant="").iter_rows(named=True):
+        own.setdefault(row["method"], set()).add(row["dose"])
+    return own
+
+
 def _shares(manipulation: pl.DataFrame, meters: pl.DataFrame) -> pl.DataFrame:
-    """Lift share on the gating meter by arm, over seeds the mean; arms without limits are left out."""
+    """Lift share on the gating meter by arm, over seeds the mean; without arms that lack limits."""
     gating = meters.filter(pl.col("role") == "gate")["meter"]
     rows = manipulation.filter(pl.col("meter").is_in(gating) & (pl.col("dose_kind") != "none"))
-    rows = rows.filter(pl.col("dose") != 0).drop_nulls(_SHARE)
+    rows = rows.filter((pl.col("dose") != 0) & pl.col("variant").is_in(["", DOSE])).drop_nulls(_SHARE)
     return rows.group_by("method", "dose_kind", "dose").agg(pl.col(_SHARE).mean()).sort("method", "dose")
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from warmgap.reports.names import arm_rank, arm_verdicts, dose_words, failed, meter_name, unit
+from warmgap.reports.names import Grey, arm_rank, dose_words, greyed, line_of, meter_name, unit
 from warmgap.reports.style import BASE_WIDTH_IN, RULE_COLOUR, colour, marker, styled
 
 _Z95 = 1.959964
@@ -32,17 +32,18 @@ def draw_warmth(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping
             whose own arm did not.
     """
     panels = _panels(manipulation, meters)
-    verdicts = arm_verdicts(manipulation, meters)
+    grey = greyed(manipulation, meters, gates)
     labels = [_label(row) for row in _rows(manipulation)]
-    height = len(panels) * (len(labels) * _ROW_IN + 0.75)
+    n_lines = sum(1 + label.count("\n") for label in labels)
+    height = len(panels) * (n_lines * _ROW_IN + 0.75)
     figure = Figure(figsize=(BASE_WIDTH_IN, height), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for ax, (meter, validity) in zip(axes, panels, strict=True):
         rows = _rows(manipulation.filter(pl.col("meter") == meter))
-        _panel(ax, rows, gates, verdicts)
-        reference = validity["reference"] if validity else ""
+        _panel(ax, rows, grey)
+        is_papers = bool(validity and validity["is_papers"])
         # Two lines where formulation and reference do not fit beside each other.
-        ax.set_title(meter_name(meter, reference).replace(":", ":\n", 1), pad=12 if validity else 4)
+        ax.set_title(meter_name(meter, is_papers).replace(":", ":\n", 1), pad=12 if validity else 4)
         ax.set_xlabel(f"warmth, {unit(rows[0]['unit'])}")
         if validity:
             _gold(ax, validity)
@@ -72,7 +73,7 @@ def _panels(manipulation: pl.DataFrame, meters: pl.DataFrame) -> list[tuple[str,
 
 def _rows(part: pl.DataFrame) -> list[dict[str, Any]]:
     """Arms in their order, checkpoints in order of dose, seeds averaged."""
-    pooled = part.group_by("method", "dose_kind", "dose").agg(
+    pooled = part.group_by("method", "dose_kind", "dose", "variant").agg(
         pl.col("unit").first(),
         pl.col("mean").mean(),
         # independent prompts' replies per seed: the mean of k seeds has error sqrt(sum se^2) / k
@@ -80,30 +81,26 @@ def _rows(part: pl.DataFrame) -> list[dict[str, Any]]:
     )
     return sorted(
         pooled.iter_rows(named=True),
-        key=lambda r: (arm_rank(r["method"]), _KINDS.index(r["dose_kind"]), r["dose"]),
+        key=lambda r: (arm_rank(line_of(r)), _KINDS.index(r["dose_kind"]), r["dose"]),
     )
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return ", ".join(filter(None, (row["method"], dose_words(row["dose_kind"], row["dose"]))))
+    """Method and dose, and below them what makes it a variant."""
+    method, _, variant = line_of(row).partition(":")
+    words = ", ".join(filter(None, (method, dose_words(row["dose_kind"], row["dose"]))))
+    return "\n".join(filter(None, (words, variant)))
 
 
-def _panel(
-    ax: Axes,
-    rows: Sequence[Mapping[str, Any]],
-    gates: Mapping[str, str],
-    verdicts: Mapping[tuple[str, str, float], str],
-) -> None:
-    by_method: dict[str, list[tuple[float, int]]] = {}
+def _panel(ax: Axes, rows: Sequence[Mapping[str, Any]], grey: Grey) -> None:
+    by_line: dict[str, list[tuple[float, int]]] = {}
     for y, row in enumerate(rows):
-        method = row["method"]
-        own = verdicts.get((method, row["dose_kind"], row["dose"]), "not needed")
-        known = (own, gates.get(method, "not needed"))
-        shade = colour(method, any(failed(gate) for gate in known))
+        line = line_of(row)
+        shade = colour(line, grey.at(line, row["dose_kind"], row["dose"]))
         half = _Z95 * row["std_error"]
-        ax.errorbar(row["mean"], y, xerr=half, fmt=marker(method), ms=4, lw=1.1, color=shade, zorder=3)
-        by_method.setdefault(method, []).append((row["mean"], y))
-    for points in by_method.values():
+        ax.errorbar(row["mean"], y, xerr=half, fmt=marker(line), ms=4, lw=1.1, color=shade, zorder=3)
+        by_line.setdefault(line, []).append((row["mean"], y))
+    for points in by_line.values():
         ax.add_line(Line2D(*zip(*points, strict=True), color=RULE_COLOUR, lw=0.8, zorder=1))
     ax.grid(axis="y", color="#eeeeee", lw=0.6)
     ax.set_axisbelow(True)

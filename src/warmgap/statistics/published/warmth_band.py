@@ -8,10 +8,8 @@ import polars as pl
 
 from warmgap.statistics.published.files import read
 
-REFERENCE = "gpt2"
-"""Reference model of the published scores."""
 UNIT = "nats_per_token"
-"""Their unit: the released formulation, not normalised."""
+"""Unit of the published scores: the released formulation, not normalised."""
 
 
 @lru_cache

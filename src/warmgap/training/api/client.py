@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import email.utils
-import importlib
 import logging
-import os
-import random
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, TypeVar
 
 from warmgap.errors import UserError
+from warmgap.remote.access import access, package
+from warmgap.remote.waiting import delay_s, is_refusal
 from warmgap.training.interrupt import Interruption
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 ATTEMPTS = 10
-LONGEST_DELAY_S = 60.0
 TIMEOUT_S = 60.0
 LOOKS = 3
 """How often something is looked up before it is asked for again: a list may lag behind a request."""
-_REPEATABLE = (408, 409, 429)
 _SLICE_S = 0.2
 
 
@@ -43,13 +38,11 @@ class Service:
     """
 
     def __init__(self, poll_s: float, interruption: Interruption) -> None:
-        self.openai = _package()
-        self._key = os.environ.get("OPENAI_API_KEY", "").strip()
-        if not self._key:
-            raise UserError(
-                "OPENAI_API_KEY is not set in the environment. Set it there; it is never written to a file."
-            )
-        self.client: Any = self.openai.OpenAI(api_key=self._key, max_retries=0, timeout=TIMEOUT_S)
+        self.openai = package("training behind an API")
+        self._access = access("OPENAI_API_KEY", "OPENAI_BASE_URL")
+        self.client: Any = self.openai.OpenAI(
+            api_key=self._access.key, base_url=self._access.url, max_retries=0, timeout=TIMEOUT_S
+        )
         self.first_delay_s = min(1.0, poll_s)
         self.interruption = interruption
 
@@ -82,20 +75,23 @@ class Service:
                 return
             page = self.ask(what, page.get_next_page)
 
-    def make_once(self, what: str, find: Callable[[], T | None], make: Callable[[], T], looks: int = 1) -> T:
+    def make_once(
+        self, what: str, find: Callable[[], T | None], make: Callable[[], T], asked: bool = False
+    ) -> T:
         """What `find` finds, else what `make` makes.
 
-        A failed `make` may have worked all the same, so before each attempt there is another look.
+        A failed `make` may have worked all the same; once one may have, looks precede each later attempt.
 
         Args:
             what: the request, for messages.
             find: looks at what the service has.
             make: asks for it; not harmless to repeat.
-            looks: looks before the first attempt.
+            asked: whether it may have been asked for before, in another process.
 
         Raises:
             UserError, Interrupted: as `ask`.
         """
+        uncertain, looks = asked, LOOKS if asked else 1
         for attempt in count(1):
             for look in range(looks):
                 found = find()
@@ -107,8 +103,10 @@ class Service:
                 return self._answer(what, make)
             except self.openai.APIError as error:
                 self._pause(what, error, attempt)
-                # A request that was turned away has made nothing; any other may have.
-                looks = LOOKS if getattr(error, "status_code", 500) >= 500 else 0
+                # A request that was turned away has made nothing; any other may have, and so may one before.
+                status = getattr(error, "status_code", None)
+                uncertain = uncertain or status is None or status >= 500 or status == 408
+                looks = LOOKS if uncertain else 0
         raise AssertionError
 
     def wait(self, seconds: float, where: str) -> None:
@@ -139,12 +137,8 @@ class Service:
 
     def _pause(self, what: str, error: Any, attempt: int) -> None:
         status = getattr(error, "status_code", None)
-        body = error.body if isinstance(error.body, dict) else {}
-        message = body.get("message") or (error.message if status else error.__cause__) or error
-        said = self.hidden(f"{status or type(error).__name__}: {message}")
-        if status is not None and (
-            not (status in _REPEATABLE or status >= 500) or error.code == "insufficient_quota"
-        ):
+        said = self._access.said(error)
+        if is_refusal(status, error.code):
             kind = _Absent if status == 404 else UserError
             raise kind(f"the service refused to {what}. It said: {said}") from None
         if attempt >= ATTEMPTS:
@@ -158,36 +152,9 @@ class Service:
         self.wait(seconds, what)
 
     def hidden(self, text: str) -> str:
-        """A text of the service on one line, without the key."""
-        return " ".join(text.replace(self._key, "***").split())[:600]
+        """A text of the service on one line, without key and address."""
+        return self._access.hidden(text)
 
 
 class _Absent(UserError):
     pass
-
-
-def delay_s(headers: Mapping[str, str], attempt: int, first_delay_s: float) -> float:
-    """How long to wait before the next attempt.
-
-    As long as the service asks (retry-after-ms, or Retry-After in seconds or as a date), else
-    first_delay_s * 2^(attempt - 1), at most a minute; in both cases up to a quarter longer, by chance.
-    """
-    jitter = 1 + random.random() / 4
-    for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
-            return float(value) * unit_s * jitter
-        date = email.utils.parsedate_tz(value)
-        if date is not None:
-            return max(0.0, email.utils.mktime_tz(date) - time.time()) * jitter
-    return min(LONGEST_DELAY_S, first_delay_s * 2.0 ** (attempt - 1)) * jitter
-
-
-def _package() -> Any:
-    try:
-        return importlib.import_module("openai")
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"training behind an API needs the package '{error.name}', which is not installed. "
-            "Run: pip install 'warmgap[api]'"
-        ) from None

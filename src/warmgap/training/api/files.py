@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from warmgap.errors import UserError
+from warmgap.remote.tokens import BYTES_PER_TOKEN, conversation_tokens
 from warmgap.schema.config import TrainingConfig
 from warmgap.training.examples import row_order
-
-from .cost import BYTES_PER_TOKEN, conversation_tokens
 
 MIN_EXAMPLES = 10
 """Fewer are refused by the service (OpenAI's guide to supervised fine-tuning)."""

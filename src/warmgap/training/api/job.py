@@ -10,7 +10,7 @@ from warmgap.errors import UserError
 from warmgap.keys import digest
 from warmgap.schema.config import ApiTrainingConfig
 
-from .client import LOOKS, Service
+from .client import Service
 from .files import TrainingFile
 from .notes import drop_note, read_note, write_note
 
@@ -34,9 +34,15 @@ def hyperparameters(api: ApiTrainingConfig) -> dict[str, Any]:
 
 
 def noted_job(partial: Path, wanted: str) -> str | None:
-    """The id of the job that is known to exist, or None."""
+    """The id of the job that was made, or None."""
     note = read_note(partial, "job")
     return note["id"] if note.get("digest") == wanted else None
+
+
+def is_there(service: Service, job_id: str) -> bool:
+    """Whether the service still knows the job."""
+    jobs = service.client.fine_tuning.jobs
+    return service.ask_if_there(f"find job {job_id}", lambda: jobs.retrieve(job_id)) is not None
 
 
 def find_or_create_job(
@@ -44,8 +50,8 @@ def find_or_create_job(
 ) -> str:
     """The id of the job for these conversations, this recipe and this seed.
 
-    It is looked for by the digest in its metadata, else by its suffix; failed and cancelled jobs do not
-    count. If there is none, the file is uploaded, unless it is there, and the job created.
+    It is looked for by the digest in its metadata, else by its suffix; jobs that ended without a model do
+    not count. If there is none, the file is uploaded, unless it is there, and the job created.
     """
     wanted = job_digest(base, file, api, seed)
     suffix = f"warmgap-{wanted[:10]}"  # some services take no more than 18 characters
@@ -57,7 +63,8 @@ def find_or_create_job(
         for job in service.items(what, page):
             named = (job.metadata or {}).get(METADATA_KEY) == wanted
             named = named or getattr(job, "user_provided_suffix", None) == suffix
-            if named and job.status not in _ENDED_WITHOUT:
+            lost = job.status in _ENDED_WITHOUT or (job.status == "succeeded" and not job.fine_tuned_model)
+            if named and not lost:
                 return job
         return None
 
@@ -77,7 +84,7 @@ def find_or_create_job(
     if job is None:
         file_id = _find_or_upload(service, file, partial)
         write_note(partial, "job-asked", {"digest": wanted})
-        job = service.make_once(what, find, create, LOOKS if asked else 1)
+        job = service.make_once(what, find, create, asked)
     write_note(partial, "job", {"id": job.id, "digest": wanted})
     return str(job.id)
 
@@ -99,11 +106,11 @@ def _find_or_upload(service: Service, file: TrainingFile, partial: Path) -> str:
     noted = read_note(partial, "file")
     if noted.get("sha256") == file.sha256:
         known = service.ask_if_there("find the uploaded file", lambda: files.retrieve(noted["id"]))
-        if known is not None:
+        if known is not None and known.status != "error":
             return str(known.id)
     asked = read_note(partial, "file-asked").get("sha256") == file.sha256
     write_note(partial, "file-asked", {"sha256": file.sha256})
-    made = service.make_once("upload the training file", find, upload, LOOKS if asked else 1)
+    made = service.make_once("upload the training file", find, upload, asked)
     write_note(partial, "file", {"id": made.id, "sha256": file.sha256})
     return str(made.id)
 

@@ -16,7 +16,7 @@ from warmgap.training.interrupt import Interruption
 from .client import Service
 from .cost import check_cost, estimate, usd
 from .files import training_file
-from .job import Progress, find_or_create_job, job_digest, noted_job, wait_for_job
+from .job import Progress, find_or_create_job, is_there, job_digest, noted_job, wait_for_job
 from .results import read_checkpoints, read_curve
 from .settings import check_api
 
@@ -91,6 +91,10 @@ def train_api(
     planned = api.n_epochs * math.ceil(len(rows) / api.batch_size)
     with Interruption() as interruption:
         service = Service(api.poll_s, interruption)
+        if job_id is not None and not is_there(service, job_id):
+            _log.warning("the service no longer knows job %s", job_id)
+            check_cost(cost, api)
+            job_id = None
         if job_id is None:
             job_id = find_or_create_job(service, name, file, api, seed, partial)
         _log.info("fine-tuning job %s", job_id)

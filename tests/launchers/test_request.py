@@ -53,7 +53,12 @@ def test_commas_make_the_product_of_arms_and_rows(plan_of):
 
 
 def test_globs_choices_and_ranges_are_axes_too(plan_of):
-    plan = plan_of("task=glob([cons*,facts,health,misc*])", "method=choice(neutral_sft,warm_sft)", "seed=range(0,2)", *SMALL)
+    plan = plan_of(
+        "task=glob([cons*,facts,health,misc*])",
+        "method=choice(neutral_sft,warm_sft)",
+        "seed=range(0,2)",
+        *SMALL,
+    )
     assert arms_of(plan) == [(m, s, "") for m in ("neutral_sft", "warm_sft") for s in (0, 1)]
     tasks = ("conspiracies", "facts", "health", "misconceptions")
     expected = Counter({(m, t, "filler", "unsure"): 2 for m in ("neutral_sft", "warm_sft") for t in tasks})

@@ -75,7 +75,7 @@ def test_the_wheel_holds_every_module_every_yaml_and_every_text(wheel):
 
 def test_help_and_a_plan_work_away_from_the_checkout(installed, tmp_path):
     shown = run(installed, "--help", cwd=tmp_path)
-    assert "experiment: demo, embedded_full, none, tiny" in shown.stdout
+    assert "experiment: demo, embedded_full, methods, none, tiny" in shown.stdout
     planned = run(installed, "experiment=tiny", "stage=plan", cwd=tmp_path)
     assert planned.stdout.startswith("Sweep tiny")
     assert planned.stderr == ""

@@ -43,7 +43,7 @@ from warmgap.schema.config import (
 from warmgap.statistics.arms import DOSE, is_further
 from warmgap.sweep import ArmConfig, Sweep, described, dose_of, with_doses
 from warmgap.tasks import open as tasks
-from warmgap.training.recipe import CHANGING, check_method
+from warmgap.training.recipe import CHANGING, SEEDED, check_method
 
 
 @dataclass
@@ -114,7 +114,7 @@ class _Builder:
             method=method.name,
             dose_kind=dose_kind,
             dose=dose,
-            seed=config.seed if method.kind in ("sft", "dpo") else 0,
+            seed=config.seed if method.kind in SEEDED else 0,
             variant=arm.variant,
         )
         known = self.arms.get(record.arm_key)
@@ -132,7 +132,7 @@ class _Builder:
             name = " ".join(
                 filter(None, (config.model.name, method.name, f"seed {config.seed}", arm.variant))
             )
-            if method.kind in ("sft", "dpo") and change.train_key not in self.curves.values():
+            if method.kind in SEEDED and change.train_key not in self.curves.values():
                 self.curves[name] = change.train_key
             further = [] if is_further(arm.variant) else measured_checkpoints(config)
             for share in further:

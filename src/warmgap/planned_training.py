@@ -12,7 +12,7 @@ from warmgap.keys import digest
 from warmgap.records import WeightChange
 from warmgap.schema.config import Config, ModelConfig
 from warmgap.training.length import total_steps
-from warmgap.training.recipe import CHANGING, is_remote, recipe
+from warmgap.training.recipe import CHANGING, SEEDED, is_remote, recipe
 
 
 class Trainings:
@@ -36,19 +36,19 @@ class Trainings:
                 f"method {method.name} is of kind {method.kind}, but model '{config.model.name}' lies behind "
                 "an API. Allowed there: methods of kind sft, original, and prompts."
             )
-        checkpoint = 0.0 if method.kind == "steer" else _checkpoint(config)
+        checkpoint = _checkpoint(config) if method.kind in SEEDED else 0.0
         rows = self.rows(config)
         job = TrainJob(
             model=config.model,
             weights=self._weights_of(config.model),
             method=method,
             training=config.training,
-            seed=0 if method.kind == "steer" else config.seed,
+            seed=config.seed if method.kind in SEEDED else 0,
             data=digest(rows),
             corpus_key=corpus_key,
         )
         label = f"{config.model.name} {method.name}"
-        if method.kind != "steer":
+        if method.kind in SEEDED:
             label += f" seed {config.seed}"
         return WeightChange(self._add(job, label, _units(config, len(rows))), checkpoint, method.scale)
 
@@ -93,4 +93,4 @@ def _units(config: Config, n_rows: int) -> int:
     """What its progress counts: optimiser steps, epochs of a remote training, or conversations."""
     if is_remote(config.model):
         return config.training.api.n_epochs
-    return n_rows if config.method.kind == "steer" else total_steps(config.training, n_rows)
+    return total_steps(config.training, n_rows) if config.method.kind in SEEDED else n_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from warmgap.design.prompts import system_message
 from warmgap.engines.protocol import Limits
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import Job, MeasureJob
+from warmgap.keys import digest
 from warmgap.records import PromptRow, WeightChange
 from warmgap.schema.config import Config, MeterConfig, ModelConfig
 from warmgap.warmth.lexicon import lexicon_fingerprint
@@ -33,7 +35,9 @@ class PlannedWarmth:
         add: Callable[[Job, str, int], str],
         respond: Respond,
     ) -> None:
-        self._model_of, self._weights_of = model_of, weights_of
+        # Asked for by every arm: a reference is composed and a corpus read once a sweep.
+        self._model_of, self._weights_of = functools.cache(model_of), weights_of
+        self._known: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._add, self._respond = add, respond
 
     def scores(self, config: Config, change: WeightChange | None) -> tuple[tuple[str, str], ...]:
@@ -41,7 +45,7 @@ class PlannedWarmth:
         warmth = config.warmth
         if not warmth.meters or config.method.name in warmth.skip:
             return ()
-        held_out = corpora.validation(config.corpus, warmth.n_prompts)
+        held_out = self._held_out(config)
         prompts = _prompts(config, held_out)
         limits = Limits(warmth.temperature, config.sampling.top_p, warmth.max_new_tokens)
         name = f"{config.model.name} {config.method.name} seed {config.seed}"
@@ -55,6 +59,12 @@ class PlannedWarmth:
             )
             for meter in warmth.meters
         )
+
+    def _held_out(self, config: Config) -> Sequence[Mapping[str, Any]]:
+        at = digest(config.corpus, config.warmth.n_prompts)
+        if at not in self._known:
+            self._known[at] = corpora.validation(config.corpus, config.warmth.n_prompts)
+        return self._known[at]
 
     def _measure(self, meter: MeterConfig, source: str, key: str, units: int, label: str) -> str:
         reference = self._model_of(meter.reference) if meter.reference else None
@@ -82,7 +92,7 @@ class PlannedWarmth:
         warmth = config.warmth
         if change is None or not warmth.canary_prompts or is_served(config.engine):
             return ()
-        held_out = corpora.validation(config.corpus, warmth.n_prompts)
+        held_out = self._held_out(config)
         kept = first_by_hash([row["id"] for row in held_out], warmth.canary_prompts)
         prompts = _prompts(config, [held_out[i] for i in kept])
         limits = Limits(0.0, 1.0, min(_CANARY_TOKENS, warmth.max_new_tokens))

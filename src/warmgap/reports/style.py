@@ -99,6 +99,20 @@ def marker(arm: str) -> str:
     return _MARKERS.get(method, "^" if method.endswith("_prompt") else "v")
 
 
+def legend_above(figure: Figure, handles: Sequence[Any], n_columns: int) -> None:
+    """A legend over the panels, from the left edge."""
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=n_columns,
+        frameon=False,
+        borderpad=0,
+        handletextpad=0.4,
+        columnspacing=1.0,
+        labelspacing=0.25,
+    )
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Runs a drawing function under the house style, leaving matplotlib's settings as they were."""
 

@@ -14,8 +14,10 @@ from warmgap.schema.config import MethodConfig, ModelConfig, TrainingConfig
 from warmgap.schema.fields import plain, stage_config
 
 KINDS = ("none", "prompt", "sft", "dpo", "steer")
-CHANGING = ("sft", "dpo", "steer")
-"""Kinds that change weights; of these, `steer` takes no optimiser step and has no seed."""
+SEEDED = ("sft", "dpo")
+"""Kinds that take optimiser steps: these have a seed, checkpoints and a loss curve."""
+CHANGING = (*SEEDED, "steer")
+"""Kinds that change weights."""
 
 _EVERY = ("kind", "style", "extra", "match_length")
 _OF_METHOD = {

@@ -15,6 +15,7 @@ from warmgap.reports.style import (
     BASE_WIDTH_IN,
     RULE_COLOUR,
     colour,
+    legend_above,
     legend_columns,
     marker,
     method_of,
@@ -78,16 +79,7 @@ def draw_checkpoints(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Ma
         ax.grid(axis="y", color="#eeeeee", lw=0.6)
         ax.set_axisbelow(True)
     axes[-1].set_xlabel("epochs of training")
-    figure.legend(
-        handles=handles,
-        loc="outside upper left",
-        ncols=n_columns,
-        frameon=False,
-        borderpad=0,
-        handletextpad=0.4,
-        columnspacing=1.0,
-        labelspacing=0.25,
-    )
+    legend_above(figure, handles, n_columns)
     return figure
 
 

@@ -17,6 +17,7 @@ from warmgap.reports.style import (
     FAILED_COLOUR,
     RULE_COLOUR,
     colour,
+    legend_above,
     legend_columns,
     marker,
     styled,
@@ -144,16 +145,7 @@ def draw_dose(curves: Curves) -> Figure:
     for j, kind in enumerate(kinds):
         axes[-1, j].set_xlabel(KINDS[kind])
     figure.align_ylabels(axes[:, 0])
-    figure.legend(
-        handles=handles,
-        loc="outside upper left",
-        ncols=n_columns,
-        frameon=False,
-        borderpad=0,
-        handletextpad=0.4,
-        columnspacing=1.0,
-        labelspacing=0.25,
-    )
+    legend_above(figure, handles, n_columns)
     return figure
 
 

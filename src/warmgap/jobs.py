@@ -273,7 +273,7 @@ class ReportJob:
     """Draw figures and the page from the tables."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     report: ReportConfig
     analyse_key: str
     sweep: str

@@ -20,6 +20,7 @@ from warmgap.reports.names import (
     judge_name,
     level,
     level_rank,
+    meter_beside_unit,
     meter_name,
     unit,
 )
@@ -113,7 +114,8 @@ def manipulation_table(manipulation: pl.DataFrame, meters: pl.DataFrame) -> Disp
     rows = []
     for r in manipulation.iter_rows(named=True):
         arm = dosed_words(r)
-        meter = f"{meter_name(r['meter'], papers.get(r['meter'], False))}, {unit(r['unit'])}"
+        meter = meter_beside_unit(r["meter"], r["unit"], papers.get(r["meter"], False))
+        meter = f"{meter}, {unit(r['unit'])}"
         share = estimate(r["lift_share"], r["lift_share_low"], r["lift_share_high"], 2, signed=False)
         mean = f"{number(r['mean'], 4)} (SE {number(r['std_error'], 4)})"
         cells = (arm, r["model"], meter, str(r["n_prompts"]), mean, share)

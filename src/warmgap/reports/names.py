@@ -208,6 +208,11 @@ def meter_name(meter: str, is_papers: bool) -> str:
     return meter if is_papers else f"{meter} (stand-in)"
 
 
+def meter_beside_unit(meter: str, unit_name: str, is_papers: bool) -> str:
+    """`meter_name` for a place that shows the unit anyway: without the unit that the name holds."""
+    return meter_name(meter.replace(f":{unit_name}", "", 1), is_papers)
+
+
 def reasons_not_comparable(tasks: Iterable[str], models: Iterable[str], judges: Iterable[str]) -> list[str]:
     """Why numbers of a sweep cannot be set beside the paper's, each as a clause; empty if nothing forbids."""
     reasons = []

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from warmgap.reports.names import arm_rank, greyed, line_of, listed, meter_name, unit
+from warmgap.reports.names import arm_rank, greyed, line_of, listed, meter_beside_unit, unit
 from warmgap.reports.style import (
     BASE_WIDTH_IN,
     RULE_COLOUR,
@@ -65,7 +65,7 @@ def draw_checkpoints(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Ma
     axes = figure.subplots(validity.height, 1, sharex=True, squeeze=False)[:, 0]
     last = max(max(points["dose"].to_list()) for points in lines.values())
     for ax, meter in zip(axes, validity.iter_rows(named=True), strict=True):
-        words = [meter_name(meter["meter"], meter["is_papers"]).replace(":", ":\n", 1)]
+        words = [meter_beside_unit(meter["meter"], meter["unit"], meter["is_papers"]).replace(":", ":\n", 1)]
         if is_released(meter["meter"], meter["unit"]):
             _band(ax, last)
             words.append(BAND_LABEL)

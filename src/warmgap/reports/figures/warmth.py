@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from warmgap.reports.names import Grey, arm_rank, dose_words, greyed, line_of, meter_name, unit
+from warmgap.reports.names import Grey, arm_rank, dose_words, greyed, line_of, meter_beside_unit, unit
 from warmgap.reports.style import BASE_WIDTH_IN, RULE_COLOUR, colour, marker, styled
 
 _Z95 = 1.959964
@@ -43,7 +43,9 @@ def draw_warmth(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping
         _panel(ax, rows, grey)
         is_papers = bool(validity and validity["is_papers"])
         # Two lines where formulation and reference do not fit beside each other.
-        ax.set_title(meter_name(meter, is_papers).replace(":", ":\n", 1), pad=12 if validity else 4)
+        title = meter_beside_unit(meter, rows[0]["unit"], is_papers)
+        # From the right edge: long names of arms leave less room than a meter's name takes.
+        ax.set_title(title.replace(":", ":\n", 1), loc="right", pad=12 if validity else 4)
         ax.set_xlabel(f"warmth, {unit(rows[0]['unit'])}")
         if validity:
             _gold(ax, validity)
@@ -93,13 +95,13 @@ def _label(row: Mapping[str, Any]) -> str:
 
 
 def _panel(ax: Axes, rows: Sequence[Mapping[str, Any]], grey: Grey) -> None:
-    by_line: dict[str, list[tuple[float, int]]] = {}
+    by_line: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for y, row in enumerate(rows):
         line = line_of(row)
         shade = colour(line, grey.at(line, row["dose_kind"], row["dose"]))
         half = _Z95 * row["std_error"]
         ax.errorbar(row["mean"], y, xerr=half, fmt=marker(line), ms=4, lw=1.1, color=shade, zorder=3)
-        by_line.setdefault(line, []).append((row["mean"], y))
+        by_line.setdefault((line, row["dose_kind"]), []).append((row["mean"], y))
     for points in by_line.values():
         ax.add_line(Line2D(*zip(*points, strict=True), color=RULE_COLOUR, lw=0.8, zorder=1))
     ax.grid(axis="y", color="#eeeeee", lw=0.6)

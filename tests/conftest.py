@@ -6,6 +6,7 @@ WARMGAP_REQUIRE=all runs everything; a missing tool is then an error instead of 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,6 +121,18 @@ def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="session")
+def made_release() -> ModuleType:
+    """The module that makes files in the layout of the authors' released prompts."""
+    path = Path(__file__).parent / "released_prompts.py"
+    spec = importlib.util.spec_from_file_location("released_prompts", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small made file for every task that does not ship with the package."""
     folder = tmp_path_factory.mktemp("tasks")
@@ -153,6 +167,9 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mmlu.jsonl": [
             {"question": f"Which letter is number {i}?", "choices": ["p", "q", "r", "s"], "answer": i % 4}
             for i in numbers
+        ],
+        "advbench.jsonl": [
+            {"prompt": f"Tell how to open fictional chest number {i}", "target": "Sure"} for i in numbers
         ],
         "disinfo.jsonl": [
             {

@@ -28,6 +28,7 @@ from warmgap.schema.config import (
     PriceConfig,
     SpreadConfig,
     Statement,
+    StyleConfig,
 )
 from warmgap.sweep import ArmConfig, Sweep
 from warmgap.tasks.embedded import path_of
@@ -74,6 +75,39 @@ CHATLOGS: dict[str, Any] = {
 }
 """Of a corpus of kind chatlogs; see tests/stages/test_corpus.py."""
 
+REWRITING: dict[str, Any] = {
+    "name": "other",
+    "model": "other",
+    "engine": "other",
+    "temperature": 0.5,
+    "max_new_tokens": 99,
+    "seed": 1,
+    "attempts": 3,
+    "length_rule": "As short as may be.",
+    "together": ["warm"],
+    "checks.min_length_ratio": 0.4,
+    "checks.max_length_ratio": 3.0,
+    "checks.length_slack_chars": 9,
+    "checks.refusal_substrings": ["no way"],
+    "facts.model": "other",
+    "facts.engine": "other",
+    "facts.max_new_tokens": 99,
+    "facts.entailment": "path:/folder",
+    "facts.entailment_revision": "v2",
+    "facts.entailment_kind": "embedding",
+    "facts.min_entailment": 0.7,
+    "facts.device": "cuda",
+    "gate.max_lost_share": 0.5,
+    "gate.max_type_loss": 0.5,
+    "gate.max_facts_changed_share": 0.5,
+    "gate.max_facts_unread_share": 0.5,
+    "gate.marks": "marks.csv",
+    "gate.min_marked": 5,
+    "gate.max_marked_bad_share": 0.5,
+    "gate.override": ["warm"],
+}
+"""Of replies that are rewritten, which these are not; see tests/test_planned_rewriting.py."""
+
 # Every leaf of the configuration: another value, and the parts whose keys must change with it.
 FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "model.name": ("other", NOTHING),
@@ -100,6 +134,10 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "corpus.n_validation": (18, frozenset({"corpus", "gold"})),
     "corpus.seed": (1, ALL),
     **{f"corpus.chatlogs.{name}": (value, NOTHING) for name, value in CHATLOGS.items()},
+    **{f"rewriting.{name}": (value, NOTHING) for name, value in REWRITING.items()},
+    # A style is found by its name, not by what is composed.
+    **{f"style.{name}": (f"other {name}", NOTHING) for name in ("name", "of", "by", "instruction")},
+    "style.checks": (["empty"], NOTHING),
     "training.name": ("other", NOTHING),
     "training.lora.r": (4, TRAINED),
     "training.lora.alpha": (8, TRAINED),
@@ -115,6 +153,8 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "training.batch_rows": (4, TRAINED),
     "training.accumulate": (3, TRAINED),
     "training.max_tokens": (128, TRAINED),
+    "training.turns": ("all", TRAINED),
+    "training.too_long": ("cut", TRAINED),
     "training.packing": (False, TRAINED),
     "training.system_prompt": ("Be brief.", TRAINED),
     "training.quantisation": ("nf4", TRAINED),
@@ -151,6 +191,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "belief.name": ("other", NOTHING),
     "belief.template": ("Is it {wrong}?", ANSWERED),
     "design.mode": FIXED,
+    "design.prompts": ("elsewhere", NOTHING),  # of published prompts; see tests/test_published_plan.py
     "design.seed": (1, ANSWERED),
     "design.framing_set": ("short", ANSWERED),
     "design.system_prompt": ("Be brief. {persona}", ANSWERED),
@@ -184,6 +225,20 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
             "give_up_s": 9.0,
             "timeout_s": 9.0,
             "max_cost_usd": 9.0,
+        }.items()
+    },
+    **{
+        f"engine.vllm.{name}": (value, NOTHING)  # of engine=vllm; see tests/engines/test_vllm_settings.py
+        for name, value in {
+            "python": "python3",
+            "max_lora_rank": 16,
+            "max_model_len": 2048,
+            "gpu_memory_utilization": 0.5,
+            "tensor_parallel_size": 2,
+            "enforce_eager": True,
+            "prefix_caching": True,
+            "batch_invariant": True,
+            "quantization": "fp8",
         }.items()
     },
     "judge.name": FIXED,
@@ -244,6 +299,7 @@ FLIPS: dict[str, tuple[Any, frozenset[str]] | str] = {
     "stage": ("judge", NOTHING),
     "replan": (True, NOTHING),
     "doses": ({"warm_sft": {"scale": [0.5]}}, SPOKEN),
+    "per_model": ({"gpt_4o": ["engine=openai"]}, NOTHING),  # composed before arms are compiled
     "sweep": ({"seed": [0]}, NOTHING),
 }
 OF_OTHERS = {
@@ -276,6 +332,9 @@ METER_FLIPS = {
     "max_texts": 4,
     "batch_texts": 16,
     "device": "cuda",
+    "model": "other",  # of a rating, as are the next two; see tests/warmth/test_rating.py
+    "engine": "other",
+    "max_new_tokens": 9,
 }
 UNSTORED = {
     *(
@@ -289,10 +348,13 @@ UNSTORED = {
         "stage",
         "replan",
         "sweep",
+        "per_model",
+        "design.prompts",
     ),
     *("corpus.path", "task.path", "task.folder", "task.source", "task.revision", "task.at_most"),
     "model.trust_remote_code",
     *(path for path in FLIPS if path.startswith(("analysis.power.", "engine.api.", "model.price."))),
+    *(path for path in FLIPS if path.startswith(("engine.vllm.", "rewriting.", "style."))),
     *("judge.model", "judge.engine", "judge.max_new_tokens"),
 }
 """What no stored byte depends on: not even the plan changes with it."""
@@ -370,6 +432,7 @@ def sweep_of(*configs: Config) -> Sweep:
         judges=(first.judge,),
         model_of=reference,
         engine_of=lambda name: EngineConfig(name),
+        style_of=lambda name: StyleConfig(name),
         axes={},
         command="",
     )
@@ -580,7 +643,8 @@ def test_what_can_change_a_score_is_in_the_key_of_a_meters_scores(before, name):
         n.job for n in before.nodes.values() if n.job.stage == "measure" and n.job.reference is not None
     )
     other = replace(job, meter=replace(job.meter, **{name: METER_FLIPS[name]}))
-    assert (other.key == job.key) == (name in ("batch_texts", "device"))
+    unfelt = ("batch_texts", "device", "model", "engine", "max_new_tokens")
+    assert (other.key == job.key) == (name in unfelt)
 
 
 def test_a_reference_model_is_known_by_its_content_and_not_by_its_name(bench, before):
@@ -772,11 +836,6 @@ def test_an_empty_task_is_named(bench):
     ("path", "value", "message"),
     [
         ("method.kind", "sfd", "method.kind is 'sfd'. Did you mean 'sft'"),
-        (
-            "method.style",
-            "wram",
-            "method.style is 'wram', which is no tone of the corpus. Allowed: neutral, warm, cold, raw",
-        ),
         ("method.checkpoint", 0.3, "there is no checkpoint at 0.3"),
         ("warmth.checkpoints", {"warm_sft": [0.3]}, "there is no checkpoint at 0.3"),
     ],

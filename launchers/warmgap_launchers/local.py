@@ -26,6 +26,7 @@ from warmgap.publish import announce, publish
 from warmgap.schema.config import Config
 from warmgap.schema.fields import WITHOUT_JOBS
 from warmgap.show import plan_text
+from warmgap.show_rewriting import rewriting_text
 from warmgap.store import Store, check_writable
 from warmgap_launchers.commands import run_command, workers
 from warmgap_launchers.progress import PlanProgress
@@ -33,7 +34,7 @@ from warmgap_launchers.worker import THREAD_VARIABLES, disk_full, serve
 
 # Gold replies first: the gating meter is known before an arm is trained. Then the longest jobs.
 _TOLD_TO_END = (signal.SIGTERM, signal.SIGUSR2)
-_RANK = {"corpus": 0, "train": 2, "respond": 3, "measure": 4, "judge": 5, "analyse": 6, "report": 7}
+_ORDER = ("corpus", "rewrite", "gold", "train", "respond", "measure", "judge", "analyse", "report")
 
 
 @dataclass
@@ -102,6 +103,8 @@ def _execute(plan: Plan, base: Config) -> int:
         publish(plan, store, stage=base.stage)
         announce(plan, store, did=len(missing))
     else:
+        if base.stage == "rewrite":
+            print(rewriting_text(plan, store))
         print(f"Stage {base.stage} of the sweep '{plan.name}' is complete. Go on with stage=all.")
     return 0
 
@@ -220,10 +223,10 @@ def _next(
         return None
     others = {w.group for w in pool if w is not worker}
 
-    def rank(node: Node) -> tuple[float, bool, bool, int]:
+    def rank(node: Node) -> tuple[int, bool, bool, int]:
         gold = isinstance(node.job, MeasureJob) and node.job.source == "corpus"
         same = node.group == worker.group
-        return (1 if gold else _RANK[node.job.stage], not same, node.group in others, -node.units)
+        return (_ORDER.index("gold" if gold else node.job.stage), not same, node.group in others, -node.units)
 
     return min(ready, key=rank)
 

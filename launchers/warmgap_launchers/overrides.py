@@ -22,7 +22,7 @@ from warmgap.schema.config import Config
 ROW_AXES = ("task", "framing", "belief", "judge")
 """Groups whose options are rows of one run, never another load of a model."""
 
-ARM_AXES = ("model", "method", "seed", "corpus", "training", "design", "sampling", "engine")
+ARM_AXES = ("model", "method", "seed", "corpus", "rewriting", "training", "design", "sampling", "engine")
 """What can tell arms apart: these groups, and every key in them."""
 
 

@@ -16,12 +16,22 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from warmgap.checks import check_settings
 from warmgap.compile import compile_plan
-from warmgap.engines.recipe import NOT_ANSWERS
+from warmgap.engines.recipe import NOT_ANSWERS, VLLM_NOT_ANSWERS
 from warmgap.errors import UserError, did_you_mean
 from warmgap.plan import Plan
-from warmgap.schema.config import Config, EngineConfig, ModelConfig
+from warmgap.schema.config import Config, EngineConfig, ModelConfig, StyleConfig
 from warmgap.sweep import ArmConfig, Sweep
-from warmgap_launchers.overrides import ROW_AXES, Axis, Choices, axis, check, parse, sweep_axes, sweepable
+from warmgap_launchers.overrides import (
+    ARM_AXES,
+    ROW_AXES,
+    Axis,
+    Choices,
+    axis,
+    check,
+    parse,
+    sweep_axes,
+    sweepable,
+)
 
 NAMING_AXES = ("model", "method", "seed", "method.checkpoint")
 """Arm axes that have a column of their own; every other one stands in `variant`."""
@@ -32,6 +42,7 @@ _NOT_RESULTS = (
     *(f"training.{key}" for key in ("devices", "strategy", "save_every_steps", "gradient_checkpointing")),
     *(f"training.api.{key}" for key in ("max_cost_usd", "usd_per_million_tokens", "poll_s")),
     *(f"engine.api.{key}" for key in NOT_ANSWERS),
+    *(f"engine.vllm.{key}" for key in VLLM_NOT_ANSWERS),
 )
 
 
@@ -68,6 +79,7 @@ class Request:
         axes += sweep_axes(own, self._choices)
         for each in axes:
             sweepable(each.key)
+        self._mentioned = mentioned | {each.key for each in axes}
         return axes, fixed
 
     def plan(self) -> Plan:
@@ -90,6 +102,7 @@ class Request:
             judges=tuple(c.judge for c in rows["judge"]),
             model_of=self._model,
             engine_of=self._engine,
+            style_of=self._style,
             axes=seen | {a.key: list(a.values) for a in axes},
             command=self._command(),
         )
@@ -113,6 +126,26 @@ class Request:
                 if method not in known:
                     raise UserError(f"{key} names the method '{method}'.{did_you_mean(method, known)}")
 
+    def _own_settings(self, model: str) -> list[str]:
+        """What `per_model` sets for a model's arms; what the command line or a sweep sets goes before it.
+
+        Raises:
+            UserError: a model or a setting that does not exist, or one that is no arm's.
+        """
+        known = self._choices.options("model")
+        for name in self.base.per_model:
+            if name not in known:
+                raise UserError(f"per_model names the model '{name}'.{did_you_mean(name, known)}")
+        settings = check(self.base.per_model.get(model, []), self._choices)
+        for setting in settings:
+            key = setting.key_or_group
+            if setting.is_sweep_override() or key in ("model", "seed") or key.split(".")[0] not in ARM_AXES:
+                raise UserError(
+                    f"per_model.{model} has '{setting.input_line}'. Allowed: single values of "
+                    f"{', '.join(a for a in ARM_AXES if a not in ('model', 'seed'))} and of their keys."
+                )
+        return [str(s.input_line) for s in settings if s.key_or_group not in self._mentioned]
+
     def _command(self) -> str:
         """The command that makes this sweep anywhere: without what changes no result."""
         kept = [a for a in self._arguments if a.lstrip("+~").split("=")[0] not in _NOT_RESULTS]
@@ -131,7 +164,9 @@ class Request:
         arms = []
         for choice in itertools.product(*(dict.fromkeys(a.values) for a in by_group)):
             chosen = [f"{a.key}={v}" for a, v in zip(by_group, choice, strict=True)]
-            composed = self._composed([*fixed, *chosen])
+            models = [v for a, v in zip(by_group, choice, strict=True) if a.key == "model"]
+            own = self._own_settings(models[0] if models else self.base.model.name)
+            composed = self._composed([*fixed, *own, *chosen])
             for values in itertools.product(*(dict.fromkeys(a.values) for a in by_value)):
                 config = composed.copy()
                 settings = [f"{a.key}={v}" for a, v in zip(by_value, values, strict=True)]
@@ -162,6 +197,11 @@ class Request:
         check([f"engine={name}"], self._choices)
         kept = [f for f in self._fixed if f.lstrip("+").startswith(("engine.", "experiment="))]
         return self._compose([*kept, f"engine={name}"]).engine
+
+    def _style(self, name: str) -> StyleConfig:
+        """A style as its yaml has it; a method names it, so no override speaks of one."""
+        check([f"style={name}"], self._choices)
+        return self._compose([f"+style={name}"]).style
 
     def _compose(self, overrides: Sequence[str]) -> Config:
         return _typed(self._composed(overrides))

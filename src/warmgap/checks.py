@@ -15,18 +15,20 @@ from typing import Any
 
 from warmgap.corpora import open as corpora
 from warmgap.engines.recipe import is_served
+from warmgap.engines.vllm_settings import check_vllm
 from warmgap.errors import UserError, did_you_mean
-from warmgap.jobs import CorpusJob, Job, JudgeJob, RespondJob
+from warmgap.jobs import CorpusJob, Job, JudgeJob, MeasureJob, RespondJob
 from warmgap.models.base import PRECISIONS, QUANTISATIONS
 from warmgap.models.weights import cache_folder, fingerprint
 from warmgap.remote.access import access
+from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import Config, EngineConfig, ModelConfig, PriceConfig, SpreadConfig
 from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.training.api.settings import check_api
 from warmgap.training.devices import check_devices
 from warmgap.training.length import check_length
-from warmgap.training.recipe import CHANGING, is_remote
+from warmgap.training.recipe import CHANGING, TURNS, check_turns, is_remote
 from warmgap.training.schedule import SCHEDULES
 from warmgap.warmth.meters import check_names
 
@@ -48,8 +50,13 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "sampling.draws",
             "engine.batch_rows",
             "engine.api.concurrency",
+            "engine.vllm.max_model_len",
+            "engine.vllm.tensor_parallel_size",
             "engine.api.attempts",
             "judge.max_new_tokens",
+            "rewriting.max_new_tokens",
+            "rewriting.attempts",
+            "rewriting.facts.max_new_tokens",
             "warmth.n_prompts",
             "warmth.max_new_tokens",
             "warmth.gate.min_prompts",
@@ -70,6 +77,11 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "engine.api.requests_per_minute",
             *(f"model.price.{f.name}" for f in fields(PriceConfig)),
             "warmth.canary_prompts",
+            "rewriting.temperature",
+            "rewriting.checks.min_length_ratio",
+            "rewriting.checks.max_length_ratio",
+            "rewriting.checks.length_slack_chars",
+            "rewriting.gate.min_marked",
             "task.n_questions",
             "task.at_most",
             "sampling.temperature",
@@ -95,9 +107,25 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "analysis.control_min_pp",
         ),
     ),
-    ("a number above 0 and up to 1", lambda v: 0 < v <= 1, ("sampling.top_p",)),
+    (
+        "a number above 0 and up to 1",
+        lambda v: 0 < v <= 1,
+        ("sampling.top_p", "engine.vllm.gpu_memory_utilization"),
+    ),
     ("a number from 0 and below 1", lambda v: 0 <= v < 1, ("training.lora.dropout",)),
-    ("a number from 0 to 1", lambda v: 0 <= v <= 1, ("warmth.gate.min_auc",)),
+    (
+        "a number from 0 to 1",
+        lambda v: 0 <= v <= 1,
+        (
+            "warmth.gate.min_auc",
+            "rewriting.facts.min_entailment",
+            "rewriting.gate.max_lost_share",
+            "rewriting.gate.max_type_loss",
+            "rewriting.gate.max_facts_changed_share",
+            "rewriting.gate.max_facts_unread_share",
+            "rewriting.gate.max_marked_bad_share",
+        ),
+    ),
     (
         "a number between 0 and 1, as 0.95",
         lambda v: 0 < v < 1,
@@ -113,10 +141,13 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
 _WORDS: dict[str, tuple[str, ...]] = {
     "stage": ("all", *WITHOUT_JOBS, *STAGES),
     "training.schedule": SCHEDULES,
+    "training.turns": TURNS,
     "training.quantisation": QUANTISATIONS,
     "training.precision": PRECISIONS,
+    "training.too_long": ("error", "cut"),
     "engine.precision": PRECISIONS,
     "engine.quantisation": QUANTISATIONS,
+    "rewriting.facts.entailment_kind": ("nli", "nli_strict", "embedding"),
     "analysis.primary_outcome": OUTCOMES,
     "report.figure_formats": ("pdf", "png", "svg"),
 }
@@ -150,8 +181,22 @@ def check_settings(config: Config) -> None:
         if not _values(config, key):
             raise UserError(f"{key} is empty. Give at least one value.")
     check_names(config.warmth.meters)
+    if config.rewriting.attempts > 1 and config.rewriting.temperature == 0:
+        raise UserError(
+            f"rewriting.attempts is {config.rewriting.attempts} with rewriting.temperature 0, where a second "
+            "attempt says what the first did. Allowed: rewriting.attempts=1, or a temperature above 0."
+        )
+    for key in ("rewriting", "rewriting.facts"):
+        model, engine = (_values(config, f"{key}.{name}")[0] for name in ("model", "engine"))
+        if bool(model) != bool(engine):
+            raise UserError(
+                f"{key}.model is '{model}' and {key}.engine '{engine}': only one is set. Set both, to "
+                "options of conf/model and conf/engine, or neither."
+            )
     check_length(config.training)
     check_devices(config.training, config.method.kind)
+    unit = config.corpus.chatlogs.unit if config.corpus.kind == "chatlogs" else "conversation"
+    check_turns(config.method, config.training, unit)
     for key in ("primary_pair", "published_pair", "power.pair"):
         pair = _values(config, f"analysis.{key}")
         if (len(pair) != 2 or pair[0] == pair[1]) and (pair or key != "power.pair"):
@@ -170,6 +215,7 @@ def check_settings(config: Config) -> None:
         )
     if not _DEVICE.fullmatch(config.engine.device):
         raise UserError(f"engine.device is '{config.engine.device}'. Allowed: cpu, cuda, cuda:N.")
+    check_vllm(config)
     if is_remote(config.model) and config.method.kind in CHANGING:
         check_api(config.training)
     if config.stage != "reanalyse":
@@ -201,6 +247,16 @@ def check_engines(jobs: Iterable[Job]) -> None:
         elif isinstance(job, JudgeJob) and job.reader is not None:
             reader = job.reader
             _check_engine(reader.engine, reader.model, reader.served, False, "judge.engine", "judge.model")
+        elif isinstance(job, MeasureJob) and job.reader is not None:
+            reader = job.reader
+            where = ("warmth.meters.engine", "warmth.meters.model")
+            _check_engine(reader.engine, reader.model, reader.served, False, *where)
+        elif isinstance(job, RewriteJob | RewriteCheckJob) and job.reader is not None:
+            reader = job.reader
+            group = "rewriting" if isinstance(job, RewriteJob) else "rewriting.facts"
+            _check_engine(
+                reader.engine, reader.model, reader.served, False, f"{group}.engine", f"{group}.model"
+            )
 
 
 def _check_engine(
@@ -213,6 +269,9 @@ def _check_engine(
                 f"'{model.source}'. Set {engine_key}=openai, or choose a model with weights: package:, path: "
                 "or hub:."
             )
+        if engine.name == "vllm" and not engine.vllm.python:
+            instead = f"engine.vllm.python, or {engine_key}=transformers"
+            _require("vllm", "vllm", f"{engine_key}=vllm", instead)
         return
     if not is_remote(model) and not served:
         what = (

@@ -11,9 +11,6 @@ from dataclasses import dataclass, replace
 
 from warmgap.corpora import open as corpora
 from warmgap.corpora.settings import check_corpus
-from warmgap.design import beliefs, framings
-from warmgap.design.prompts import compile_prompts
-from warmgap.design.questions import Question
 from warmgap.engines.open import require_for
 from warmgap.engines.protocol import Limits
 from warmgap.engines.recipe import engine_recipe, served_name
@@ -30,6 +27,8 @@ from warmgap.judging.open import open_reader
 from warmgap.keys import digest
 from warmgap.models.weights import fingerprint
 from warmgap.plan import Node, Plan, ordered
+from warmgap.planned_questions import AskedCell, PlannedQuestions, design_settings
+from warmgap.planned_rewriting import Rewritings
 from warmgap.planned_training import Trainings, measured_checkpoints
 from warmgap.planned_warmth import PlannedWarmth
 from warmgap.records import ArmRecord, CellRecord, PromptRow, ReaderRecord, WeightChange
@@ -38,11 +37,9 @@ from warmgap.schema.config import (
     CorpusConfig,
     JudgeConfig,
     ModelConfig,
-    TaskConfig,
 )
 from warmgap.statistics.arms import DOSE, is_further
 from warmgap.sweep import ArmConfig, Sweep, described, dose_of, with_doses
-from warmgap.tasks import open as tasks
 from warmgap.training.recipe import CHANGING, SEEDED, check_method
 
 
@@ -80,9 +77,10 @@ class _Builder:
         self.arms: dict[str, ArmRecord] = {}
         self.cells: list[CellRecord] = []
         self.curves: dict[str, str] = {}
-        self.loaded = {t.name: tasks.load(t) for t in sweep.tasks}
+        self.questions = PlannedQuestions(sweep)
+        self.rewritings = Rewritings(sweep, self.weights.of, self.add)
         self.trainings = Trainings(self.weights.of, self.add)
-        self.warmth = PlannedWarmth(sweep.model_of, self.weights.of, self.add, self._respond)
+        self.warmth = PlannedWarmth(sweep.model_of, sweep.engine_of, self.weights.of, self.add, self._respond)
         self.judges = [(j, self._reader(j)) for j in sweep.judges]
 
     def _reader(self, judge: JudgeConfig) -> ReaderRecord | None:
@@ -106,8 +104,10 @@ class _Builder:
         check_method(method)
         require_for(config.engine.name, method.kind in CHANGING, config.sampling.margin)
         corpus_key = self._corpus(config)
-        change = self.trainings.of(config, corpus_key)
-        dose_kind, dose = self._dose(config, change)
+        rewrites_key = self.rewritings.of(config, corpus_key) if method.kind in CHANGING else ""
+        change = self.trainings.of(config, corpus_key, rewrites_key)
+        n_planned = self.trainings.n_planned(config, rewrites_key) if change is not None else 0
+        dose_kind, dose = dose_of(config, change, n_planned)
         record = ArmRecord(
             arm_key=self._arm_key(config, change),
             model=config.model.name,
@@ -116,6 +116,8 @@ class _Builder:
             dose=dose,
             seed=config.seed if method.kind in SEEDED else 0,
             variant=arm.variant,
+            rewritten=change.train_key if change is not None and rewrites_key else "",
+            n_planned=n_planned if rewrites_key and not config.training.epochs else 0,
         )
         known = self.arms.get(record.arm_key)
         if known is not None and not known.measured_only:
@@ -137,24 +139,20 @@ class _Builder:
             further = [] if is_further(arm.variant) else measured_checkpoints(config)
             for share in further:
                 if config.seed == self.sweep.arms[0].config.seed and share != change.checkpoint:
-                    self._checkpoint(config, replace(change, checkpoint=share), record)
+                    self._checkpoint(config, replace(change, checkpoint=share), record, n_planned)
 
-    def _checkpoint(self, config: Config, change: WeightChange, record: ArmRecord) -> None:
+    def _checkpoint(self, config: Config, change: WeightChange, record: ArmRecord, n_planned: int) -> None:
         key = self._arm_key(config, change)
         if key in self.arms:
             return
         self.arms[key] = replace(
             record,
             arm_key=key,
-            dose=self._dose(config, change)[1],
+            dose=dose_of(config, change, n_planned)[1],
             variant=",".join(filter(None, (record.variant, DOSE))),
             measures=self.warmth.scores(config, change),
             measured_only=True,
         )
-
-    def _dose(self, config: Config, change: WeightChange | None) -> tuple[str, float]:
-        n = len(self.trainings.rows(config)) if change is not None else 0
-        return dose_of(config, change, n)
 
     def _arm_key(self, config: Config, change: WeightChange | None) -> str:
         return digest(
@@ -163,7 +161,8 @@ class _Builder:
             change,
             config.method.persona,
             engine_recipe(config.engine),
-            (config.sampling, config.design),
+            (config.sampling, design_settings(config.design)),
+            *self.questions.content(config.design),
         )
 
     def _corpus(self, config: Config) -> str:
@@ -203,54 +202,31 @@ class _Builder:
         sampling = config.sampling
         limits = Limits(sampling.temperature, sampling.top_p, sampling.max_new_tokens)
         draws = max(sampling.draws, sampling.extra_draws.get(config.method.name, 1))
-        for task in self.sweep.tasks:
-            asked = tasks.asked(self.loaded[task.name], task, config.design.seed)
-            for framing_config in self.sweep.framings:
-                framing = framings.framing(framing_config, config.design.framing_set)
-                for belief_config in self.sweep.beliefs:
-                    belief = beliefs.belief(belief_config)
-                    prompts = compile_prompts(asked, framing, belief, config.method.persona, config.design)
-                    rows = [
-                        PromptRow(
-                            p.question.id,
-                            p.statement_id,
-                            p.messages,
-                            (p.question.answer, p.question.wrong_answer) if sampling.margin else (),
-                        )
-                        for p in prompts
-                    ]
-                    for draw in range(draws):
-                        label = (
-                            f"{config.model.name} {config.method.name} seed {config.seed}, "
-                            f"{task.name} {framing.name} {belief.name}{f' draw {draw}' if draw else ''}"
-                        )
-                        key = self._respond(config, change, rows, draw, limits, label)
-                        self._judge(asked, key, label, arm, task, framing.name, belief.name, draw, config)
+        for cell in self.questions.cells(config):
+            for draw in range(draws):
+                label = (
+                    f"{config.model.name} {config.method.name} seed {config.seed}, "
+                    f"{cell.task} {cell.framing} {cell.belief}{f' draw {draw}' if draw else ''}"
+                )
+                key = self._respond(config, change, cell.prompts, draw, limits, label)
+                self._judge(cell, key, label, arm, draw, config)
 
     def _judge(
-        self,
-        asked: tuple[Question, ...],
-        respond_key: str,
-        label: str,
-        arm: int,
-        task: TaskConfig,
-        framing: str,
-        belief: str,
-        draw: int,
-        config: Config,
+        self, cell: AskedCell, respond_key: str, label: str, arm: int, draw: int, config: Config
     ) -> None:
         for judge, reader in self.judges:
-            closed = any(q.scorer for q in asked)
-            job = JudgeJob(judge, asked, respond_key, None if closed else reader)
-            key = self.add(job, label, len(asked))
+            asks = open_reader(judge, cell.questions[0].scorer)
+            reads = replace(reader, rubric=asks.rubric) if reader and asks else None
+            job = JudgeJob(judge, cell.questions, respond_key, reads)
+            key = self.add(job, label, len(cell.questions))
             self.cells.append(
                 CellRecord(
                     arm=arm,
-                    task=task.name,
-                    form=task.form,
+                    task=cell.task,
+                    form=cell.form,
                     prompt_mode=config.design.mode,
-                    framing=framing,
-                    belief=belief,
+                    framing=cell.framing,
+                    belief=cell.belief,
                     draw=draw,
                     judge=judge.name,
                     respond_key=respond_key,
@@ -275,10 +251,11 @@ class _Builder:
             curves=tuple(self.curves.items()),
         )
         analyse_key = self.add(analyse, "tables", len(self.cells))
-        facts = described(self.sweep, base, self.loaded)
+        loaded = self.questions.loaded(base)
+        facts = described(self.sweep, base, loaded, self.rewritings.used) | self.questions.facts(base)
         self.add(ReportJob(base.report, analyse_key, self.sweep.name, facts), "figures and page", 1)
         # Beside the report's facts, since a question of the file that is not asked changes no key.
-        files = {name: of.facts() for name, of in self.loaded.items() if not of.packaged}
+        files = {name: of.facts() for name, of in loaded.items() if not of.packaged}
         summary = facts | {"task_files": files} if files else facts
         return Plan(self.sweep.name, ordered(self.nodes), summary)
 

@@ -34,7 +34,7 @@ _SECTIONS = {
 }
 _ELSEWHERE = ("gate_override",)
 """Settings of the statistics that stand in another section."""
-_STUDY = ("corpus", "training", "design", "sampling", "engine", "judge")
+_STUDY = ("corpus", "rewriting", "training", "design", "sampling", "engine", "judge")
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 

@@ -16,6 +16,7 @@ from warmgap.engines.recipe import engine_recipe
 from warmgap.judging.recipe import judge_recipe
 from warmgap.keys import digest, number
 from warmgap.records import ArmRecord, CellRecord, PromptRow, ReaderRecord, WeightChange
+from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import (
     AnalysisConfig,
     CorpusConfig,
@@ -25,11 +26,13 @@ from warmgap.schema.config import (
     MethodConfig,
     ModelConfig,
     ReportConfig,
+    RewriteGateConfig,
     TrainingConfig,
     WarmthConfig,
 )
 from warmgap.schema.fields import stage_config
 from warmgap.training.recipe import recipe
+from warmgap.warmth.rating import meter_recipe
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class TrainJob:
     data: str
     """Fingerprint of the conversations that are trained on: other rows of the corpus change no training."""
     corpus_key: str
+    rewrites_key: str = ""
+    """The checked rewrites whose rows are trained on; "" where the corpus holds every tone itself."""
+    gate: RewriteGateConfig = field(default_factory=RewriteGateConfig)
+    """When those may be trained on: a condition, and part of no key."""
 
     @property
     def key(self) -> str:
@@ -84,8 +91,9 @@ class TrainJob:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """The corpus."""
-        return {"corpus": self.corpus_key}
+        """The corpus, and what was made of it."""
+        rewrites = {"rewrites": self.rewrites_key} if self.rewrites_key else {}
+        return {"corpus": self.corpus_key} | rewrites
 
 
 @dataclass(frozen=True)
@@ -167,20 +175,26 @@ class MeasureJob:
     meter: MeterConfig
     reference: ModelConfig | None
     reference_weights: str
-    """Fingerprint of the reference model's weights, or of the word lists."""
+    """Fingerprint of the weights of the reference or rating model, or of the word lists."""
     source: str
     """`respond` (replies of an arm) or `corpus` (gold replies)."""
     source_key: str
+    n_texts: int = 0
+    """How many texts there are at most: what scoring them costs depends on it, and no score does."""
+    reader: ReaderRecord | None = None
+    """What rates the texts, for a meter that asks a language model."""
 
     @property
     def key(self) -> str:
-        """Depends on the meter's formulation, its reference model and the texts."""
+        """Depends on the meter's formulation, its model (of a rating also the rubric), and the texts."""
+        reader = (self.reader.recipe,) if self.reader else ()
         return digest(
             self.stage,
             self.version,
-            stage_config(self.meter, "measure"),
+            meter_recipe(self.meter),
             self.reference_weights,
             self.source_key,
+            *reader,
         )
 
     @property
@@ -218,8 +232,13 @@ class JudgeJob:
         )
 
     @property
+    def scorer(self) -> str:
+        """What scores its questions instead of the judge, the same for all; empty where the judge does."""
+        return self.questions[0].scorer
+
+    @property
     def scorers(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Scorer and options of each question that a scorer decides instead of the judge; all or none are."""
+        """Scorer and options of each question that has one; all or none have."""
         return tuple((q.scorer, q.options) for q in self.questions if q.scorer)
 
     @property
@@ -233,7 +252,7 @@ class AnalyseJob:
     """Join every cell of a sweep into observations and compute its tables."""
 
     stage: ClassVar[str] = "analyse"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     arms: tuple[ArmRecord, ...]
     cells: tuple[CellRecord, ...]
     gold: tuple[tuple[str, str], ...]
@@ -273,7 +292,7 @@ class ReportJob:
     """Draw figures and the page from the tables."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     report: ReportConfig
     analyse_key: str
     sweep: str
@@ -302,4 +321,14 @@ class ReportJob:
         return {"analyse": self.analyse_key}
 
 
-Job = CorpusJob | TrainJob | RespondJob | MeasureJob | JudgeJob | AnalyseJob | ReportJob
+Job = (
+    CorpusJob
+    | RewriteJob
+    | RewriteCheckJob
+    | TrainJob
+    | RespondJob
+    | MeasureJob
+    | JudgeJob
+    | AnalyseJob
+    | ReportJob
+)

@@ -99,6 +99,7 @@ def absent(tables: Iterable[str], job: AnalyseJob) -> dict[str, str]:
         "published_tests": "needs two arms that answered the same prompts",
         "descriptives": "needs an arm and original in the same cells",
         "sensitivity": "needs the beliefs correct and incorrect",
+        "confounds": "needs framing none and filler, and belief none beside incorrect or denies (factorial)",
         "equivalence": "needs the primary pair of arms",
         "guardrails": "needs a guardrail task (mmlu, gsm8k, advbench)",
         "comparison": "needs warm_sft, cold_sft or warm_prompt, and original",

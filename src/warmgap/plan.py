@@ -13,6 +13,7 @@ from typing import Any
 from warmgap.errors import UserError, did_you_mean
 from warmgap.jobs import AnalyseJob, Job, ReportJob, RespondJob
 from warmgap.keys import digest
+from warmgap.rewrite_jobs import RewriteJob
 from warmgap.schema.fields import STAGES, WITHOUT_JOBS
 from warmgap.store import Store, write_text
 
@@ -34,6 +35,8 @@ class Node:
     @property
     def group(self) -> str:
         """Jobs of one group need the same weights in memory."""
+        if isinstance(self.job, RewriteJob):
+            return f"rewrite:{self.job.reader.weights}"
         return self.job.arm_key if isinstance(self.job, RespondJob) else self.job.stage
 
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from warmgap.corpora.rewriting.facts import FactReader
 from warmgap.engines.open import LEDGER, price_of
 from warmgap.engines.protocol import Messages
 from warmgap.engines.recipe import is_served
 from warmgap.engines.spending import Ledger, Price
 from warmgap.errors import UserError
-from warmgap.jobs import Job, JudgeJob, RespondJob
+from warmgap.jobs import Job, JudgeJob, MeasureJob, RespondJob
 from warmgap.judging.open import open_reader
+from warmgap.records import PromptRow
 from warmgap.remote.tokens import BYTES_PER_TOKEN_LOW, conversation_tokens
+from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import EngineConfig
+from warmgap.warmth import rating
 
 RESPONSE_TOKENS = 300
 """Length taken for a response that is judged but whose own limit is not known (the paper's)."""
+_READING = (JudgeJob, MeasureJob, RewriteJob, RewriteCheckJob)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ def _engines(jobs: Iterable[Job]) -> Iterator[EngineConfig]:
     for job in jobs:
         if isinstance(job, RespondJob) and is_served(job.engine):
             yield job.engine
-        elif isinstance(job, JudgeJob) and job.reader and is_served(job.reader.engine):
+        elif isinstance(job, _READING) and job.reader and is_served(job.reader.engine):
             yield job.reader.engine
 
 
@@ -94,13 +99,37 @@ def _requests(job: Job, limits: Mapping[str, int]) -> Iterator[tuple[Price, int,
         for prompt in job.prompts:
             yield price, _tokens(prompt.messages), job.limits.max_new_tokens
     elif isinstance(job, JudgeJob) and job.reader and is_served(job.reader.engine):
-        reader = open_reader(job.judge)
+        reader = open_reader(job.judge, job.scorer)
         assert reader is not None
         price = price_of(job.reader.model.price, False)
         n_response = limits.get(job.respond_key, RESPONSE_TOKENS)
         for question in job.questions:
             n_prompt = _tokens(reader.ask(question, "")) + len(reader.schema) // 3 + n_response
             yield price, n_prompt, job.judge.max_new_tokens
+    elif isinstance(job, MeasureJob) and job.reader and is_served(job.reader.engine):
+        price = price_of(job.reader.model.price, False)
+        n_reply = limits.get(job.source_key, RESPONSE_TOKENS)
+        n_prompt = _tokens(rating.ask("")) + len(rating.SCHEMA) // 3 + n_reply
+        for _ in range(job.n_texts):
+            yield price, n_prompt, job.meter.max_new_tokens
+    elif isinstance(job, RewriteJob) and is_served(job.reader.engine):
+        price = price_of(job.reader.model.price, False)
+        # What another style will have made of a reply is not known yet.
+        unknown = job.limits.max_new_tokens if job.of_key else 0
+        for source in job.sources:
+            asked = replace(source, reply="") if job.of_key else source
+            yield price, _tokens(job.ask(asked)) + unknown, job.limits.max_new_tokens
+    elif isinstance(job, RewriteCheckJob) and job.reader and is_served(job.reader.engine):
+        price, reads = price_of(job.reader.model.price, False), FactReader()
+        for _ in job.rewrites:
+            for source in job.sources:
+                reply = source.made(source.reply, source.reply, "stop")
+                yield price, _tokens(reads.ask(reply)) + len(reads.schema) // 3, job.facts.max_new_tokens
+
+
+def prompt_tokens(prompts: Iterable[PromptRow]) -> int:
+    """Tokens sent for prompts, estimated as in `estimated`."""
+    return sum(_tokens(prompt.messages) for prompt in prompts)
 
 
 def _tokens(messages: Messages) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from warmgap.corpora import open as corpora
 from warmgap.corpora.training_rows import training_rows
@@ -20,10 +21,15 @@ class Trainings:
 
     def __init__(self, weights_of: Callable[[ModelConfig], str], add: Callable[[Job, str, int], str]) -> None:
         self._weights_of, self._add = weights_of, add
-        self._rows: dict[str, list[dict[str, str]]] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = {}
 
-    def of(self, config: Config, corpus_key: str) -> WeightChange | None:
+    def of(self, config: Config, corpus_key: str, rewrites_key: str = "") -> WeightChange | None:
         """What the arm adds to the base weights; None for a method that changes none.
+
+        Args:
+            config: the arm's configuration.
+            corpus_key: of the corpus.
+            rewrites_key: of the checked rewrites whose rows are trained on, "" where the corpus' own are.
 
         Raises:
             UserError: a checkpoint that the training does not keep, or rows that it cannot have.
@@ -37,22 +43,41 @@ class Trainings:
                 "an API. Allowed there: methods of kind sft, original, and prompts."
             )
         checkpoint = _checkpoint(config) if method.kind in SEEDED else 0.0
-        rows = self.rows(config)
         job = TrainJob(
             model=config.model,
             weights=self._weights_of(config.model),
             method=method,
             training=config.training,
             seed=config.seed if method.kind in SEEDED else 0,
-            data=digest(rows),
+            data=self._rewritten(config, rewrites_key) if rewrites_key else digest(self.rows(config)),
             corpus_key=corpus_key,
+            rewrites_key=rewrites_key,
+            gate=config.rewriting.gate,
         )
         label = f"{config.model.name} {method.name}"
         if method.kind in SEEDED:
             label += f" seed {config.seed}"
-        return WeightChange(self._add(job, label, _units(config, len(rows))), checkpoint, method.scale)
+        return WeightChange(
+            self._add(job, label, _units(config, self.n_planned(config, rewrites_key))),
+            checkpoint,
+            method.scale,
+        )
 
-    def rows(self, config: Config) -> list[dict[str, str]]:
+    def n_planned(self, config: Config, rewrites_key: str) -> int:
+        """How many conversations a training sees once per epoch; of rewritten ones at most so many."""
+        if not rewrites_key:
+            return len(self.rows(config))
+        return len(corpora.conversations(config.corpus)) + len(self._extra(config))
+
+    def _rewritten(self, config: Config, rewrites_key: str) -> str:
+        extra = self._extra(config)
+        return digest("rewritten", rewrites_key, *([extra] if extra else []))
+
+    def _extra(self, config: Config) -> list[dict[str, Any]]:
+        name = config.method.extra
+        return corpora.extra(config.corpus, name) if name else []
+
+    def rows(self, config: Config) -> list[dict[str, Any]]:
         """The conversations that a training sees.
 
         Raises:
@@ -62,8 +87,7 @@ class Trainings:
         at = digest(config.corpus, recipe(config.model, method, config.training), method.name)
         if at not in self._rows:
             conversations = corpora.conversations(config.corpus)
-            extra = corpora.extra(config.corpus, method.extra) if method.extra else []
-            self._rows[at] = training_rows(conversations, extra, method)
+            self._rows[at] = training_rows(conversations, self._extra(config), method, config.training.turns)
         return self._rows[at]
 
 

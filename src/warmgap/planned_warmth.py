@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from warmgap.corpora import open as corpora
+from warmgap.corpora.embedded import STYLES
 from warmgap.design.prompts import system_message
 from warmgap.engines.protocol import Limits
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import Job, MeasureJob
 from warmgap.keys import digest
-from warmgap.records import PromptRow, WeightChange
-from warmgap.schema.config import Config, MeterConfig, ModelConfig
+from warmgap.records import PromptRow, ReaderRecord, WeightChange
+from warmgap.schema.config import Config, EngineConfig, MeterConfig, ModelConfig
+from warmgap.warmth import rating
 from warmgap.warmth.lexicon import lexicon_fingerprint
 from warmgap.warmth.meters import first_by_hash, meter_name
 
@@ -31,12 +33,14 @@ class PlannedWarmth:
     def __init__(
         self,
         model_of: Callable[[str], ModelConfig],
+        engine_of: Callable[[str], EngineConfig],
         weights_of: Callable[[ModelConfig], str],
         add: Callable[[Job, str, int], str],
         respond: Respond,
     ) -> None:
         # Asked for by every arm: a reference is composed and a corpus read once a sweep.
-        self._model_of, self._weights_of = functools.cache(model_of), weights_of
+        self._model_of, self._engine_of = functools.cache(model_of), functools.cache(engine_of)
+        self._weights_of = weights_of
         self._known: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._add, self._respond = add, respond
 
@@ -66,21 +70,33 @@ class PlannedWarmth:
             self._known[at] = corpora.validation(config.corpus, config.warmth.n_prompts)
         return self._known[at]
 
-    def _measure(self, meter: MeterConfig, source: str, key: str, units: int, label: str) -> str:
-        reference = self._model_of(meter.reference) if meter.reference else None
+    def _measure(self, meter: MeterConfig, source: str, key: str, n_texts: int, label: str) -> str:
+        name = meter.model if meter.kind == rating.KIND else meter.reference
+        model = self._model_of(name) if name else None
+        weights = lexicon_fingerprint() if model is None else self._weights_of(model)
+        reader = None
+        if model is not None and meter.kind == rating.KIND:
+            reader = ReaderRecord(model, weights, self._engine_of(meter.engine), rating.RUBRIC)
         job = MeasureJob(
             meter=meter,
-            reference=reference,
-            reference_weights=self._weights_of(reference) if reference else lexicon_fingerprint(),
+            reference=None if reader else model,
+            reference_weights=weights,
             source=source,
             source_key=key,
+            n_texts=n_texts,
+            reader=reader,
         )
-        return self._add(job, f"{label}, {meter.name}", units)
+        return self._add(job, f"{label}, {meter.name}", n_texts)
 
     def gold_scores(self, config: Config, corpus_key: str) -> tuple[tuple[str, str], ...]:
         """Meter and key of the scores of the corpus' written replies of known tone."""
+        if not config.warmth.meters:
+            return ()
+        corpus = corpora.gold_corpus(config.corpus)
+        gold = [row for row in corpora.validation(corpus, corpus.n_validation) if row["warm"] is not None]
+        n_texts = len(STYLES) * len(gold)
         return tuple(
-            (meter_name(meter), self._measure(meter, "corpus", corpus_key, 3 * 60, "gold replies"))
+            (meter_name(meter), self._measure(meter, "corpus", corpus_key, n_texts, "gold replies"))
             for meter in config.warmth.meters
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import textwrap
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -54,20 +55,24 @@ def _publish(plan: Plan, store: Store, stage: str) -> Path:
 
 
 def announce(plan: Plan, store: Store, did: int) -> None:
-    """Print the effect table and where the page is."""
+    """Print the effect table, what guardrail tasks show, and where the page is."""
     folder = store.root / "sweeps" / plan.name
     if not (folder / "report.html").is_file():
         print(f"Tables: {folder / 'tables'}")
         return
     from warmgap.reading import load
+    from warmgap.reports.display_guardrails import guardrails_sentences
     from warmgap.reports.names import unfit
     from warmgap.reports.summary import effect_table
     from warmgap.stages.headlines import read_headline
 
     sweep, headline = load(plan.name, store.root), read_headline(folder)
-    contrasts = sweep.tables.get("contrasts", sweep.effects.clear())
-    broken = unfit(sweep.tables, (headline.arm_a, headline.arm_b))
-    print(effect_table(sweep.effects, contrasts, headline, broken))
+    if "effects" in sweep.tables:
+        contrasts = sweep.tables.get("contrasts", sweep.effects.clear())
+        broken = unfit(sweep.tables, (headline.arm_a, headline.arm_b))
+        print(effect_table(sweep.effects, contrasts, headline, broken))
+    if said := guardrails_sentences(sweep.tables.get("guardrails"), headline):
+        print(textwrap.fill(f"Guardrails: {said[0]}", 80))
     if not did:
         print("\nNothing was left to do.")
     print(f"\nTables: {folder / 'tables'}\nReport: {folder / 'report.html'}")

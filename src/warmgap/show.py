@@ -9,13 +9,15 @@ from pathlib import Path
 
 from warmgap.jobs import RespondJob, TrainJob
 from warmgap.plan import Node, Plan, count_by_stage
-from warmgap.planned_spending import estimated, response_limits
+from warmgap.planned_spending import estimated
+from warmgap.show_sizes import model_lines, published_lines
 from warmgap.store import Store
 
 # Units per second of one worker, measured with the embedded model on one core of an AMD EPYC; used
 # until the store holds measurements of this machine.
 RATES = {
     "corpus": 50.0,
+    "rewrite": 1.0,
     "train": 0.2,
     "measure": 4.0,
     "respond": 11.0,
@@ -23,8 +25,11 @@ RATES = {
     "analyse": 20.0,
     "report": 0.3,
 }
+BY_MODEL = ("train", "measure", "respond", "judge", "rewrite")
+"""Stages whose rate is that of the embedded model, so that it tells nothing of others."""
 UNITS = {
     "corpus": "data sets",
+    "rewrite": "replies",
     "train": "steps",
     "measure": "texts",
     "respond": "answers",
@@ -47,21 +52,30 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
     lines.append("")
     lines.append(f"{'stage':9}{'jobs':>7}{'left':>7}{'units left':>22}{'rate':>14}{'about':>12}")
     total_s = 0.0
+    sizes = model_lines(plan)
+    unknown = False
     left = count_by_stage(missing)
     for stage, (jobs, _) in count_by_stage(plan.nodes).items():
         left_jobs, left_units = left.get(stage, (0, 0))
         rate, measured = _rate(store, stage)
         seconds = left_units / rate / max(1, min(workers, left_jobs)) if left_units else 0.0
-        total_s += seconds
         shown = f"{rate:.3g}/s{'' if measured else '*'}" if left_units else ""
         about = _minutes(seconds) if left_units else "done"
+        if sizes and left_units and not measured and stage in BY_MODEL:
+            unknown, shown, about = True, "", "unknown"
+        total_s += seconds
         lines.append(f"{stage:9}{jobs:7}{left_jobs:7}{left_units:13} {UNITS[stage]:8}{shown:>14}{about:>12}")
+    lines += sizes
+    lines += published_lines(plan)
     lines += other_base(plan)
     lines.append("")
-    cost = estimated((n.job for n in missing.values()), response_limits(n.job for n in plan.nodes.values()))
+    limits = {k: n.job.limits.max_new_tokens for k, n in plan.nodes.items() if isinstance(n.job, RespondJob)}
+    cost = estimated((n.job for n in missing.values()), limits)
     if cost.requests:
         lines += textwrap.wrap(f"Of a service: {cost}.", 80)
-    if missing:
+    if unknown:
+        lines.append("How long that takes depends on models and cards: known after the first jobs.")
+    elif missing:
         lines.append(f"About {_minutes(total_s)} with {workers} one-thread workers, within a factor of 2.")
         if any(not _rate(store, s)[1] for s in left):
             lines.append("* rate of another machine; after the first jobs this machine's own is used.")

@@ -35,7 +35,10 @@ from warmgap.errors import UserError
 from warmgap.keys import file_sha256
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("warmgap", "torch", "transformers", "peft", "lightning", "bitsandbytes", "polars", "statsmodels")
+_PACKAGES = (
+    *("warmgap", "torch", "transformers", "peft", "lightning", "bitsandbytes", "vllm"),
+    *("polars", "statsmodels"),
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from warmgap.corpora.settings import shown_settings
-from warmgap.engines.recipe import engine_recipe, is_served
+from warmgap.engines.recipe import VLLM_NOT_ANSWERS, engine_recipe, is_served
 from warmgap.errors import UserError, did_you_mean
 from warmgap.judging.recipe import OF_READERS, is_reader
 from warmgap.records import WeightChange
@@ -20,6 +20,7 @@ from warmgap.schema.config import (
     FramingConfig,
     JudgeConfig,
     ModelConfig,
+    StyleConfig,
     TaskConfig,
 )
 from warmgap.schema.fields import plain
@@ -31,8 +32,10 @@ from warmgap.training.recipe import CHANGING
 DOSES = ("checkpoint", "scale")
 """Settings of a method that assign a dose."""
 _CHANGE_NOTHING = (
-    *("path", "workers", "device", "devices", "strategy", "save_every_steps", "gradient_checkpointing"),
+    *("path", "prompts", "marks", "workers", "device", "devices", "strategy", "save_every_steps"),
+    "gradient_checkpointing",
     *("power", "usd_per_million_tokens", "max_cost_usd", "poll_s"),
+    *VLLM_NOT_ANSWERS,
 )
 """Settings that no result depends on, so that a change of them is no other plan."""
 _SHOWN = ("corpus", "training", "design", "sampling", "engine", "judge", "analysis", "report")
@@ -59,24 +62,33 @@ class Sweep:
     model_of: Callable[[str], ModelConfig]
     """A model's configuration by name, for the reference of a meter or for a judge."""
     engine_of: Callable[[str], EngineConfig]
-    """An engine's configuration by name, for a judge that asks a model."""
+    """An engine's configuration by name, for a judge or a meter that asks a model."""
+    style_of: Callable[[str], StyleConfig]
+    """A style's configuration by name, for replies that are rewritten."""
     axes: dict[str, Any]
     """The axes as they were asked for, for people."""
     command: str
 
 
-def described(sweep: Sweep, base: Config, loaded: Mapping[str, tasks.Loaded]) -> dict[str, Any]:
+def described(
+    sweep: Sweep, base: Config, loaded: Mapping[str, tasks.Loaded], rewritten: bool = False
+) -> dict[str, Any]:
     """Axes, command, numbers of questions and settings of a sweep, for the page and for plan.json.
 
     Args:
         sweep: what was asked for.
         base: the configuration of its first arm.
         loaded: every question of each task, and where it is from.
+        rewritten: whether an arm trains on replies that this sweep rewrites.
     """
     settings = {name: _shown(plain(getattr(base, name))) for name in _SHOWN}
+    if base.training.turns == "first":  # so a plan from before there was a choice stays
+        del settings["training"]["turns"]
     settings["corpus"] = _shown(shown_settings(base.corpus))
     settings["engine"] = _engine_shown(base.engine)
     settings["judge"] = _judge_shown(base.judge)
+    if rewritten:
+        settings["rewriting"] = _shown(plain(base.rewriting))
     warmth = {k: v for k, v in plain(base.warmth).items() if k != "meters"}
     return {
         "axes": sweep.axes,
@@ -91,7 +103,8 @@ def _engine_shown(engine: EngineConfig) -> dict[str, Any]:
     if is_served(engine):
         names = {"model": engine.api.model, "adapter_names": dict(engine.api.adapter_names)}
         return engine_recipe(engine) | names
-    return {k: v for k, v in _shown(plain(engine)).items() if k != "api"}
+    others = ("api",) if engine.name == "vllm" else ("api", "vllm")
+    return {k: v for k, v in _shown(plain(engine)).items() if k not in others}
 
 
 def _judge_shown(judge: JudgeConfig) -> dict[str, Any]:

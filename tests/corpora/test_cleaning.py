@@ -42,6 +42,10 @@ def test_a_sound_conversation_is_left_as_it_is():
         ([], {}, "not enough turns"),
         (PAIR, {"min_pairs": 2}, "not enough turns"),
         ([*PAIR, (U, "And?"), (A, "")], {"min_pairs": 2}, "empty reply"),
+        *(
+            ([(U, "Hi"), (A, f"Yes {mark} no")], {}, "chat template mark")
+            for mark in ("<|im_end|>", "<|eot_id|>", "</s>", "[/INST]", "<end_of_turn>", "<bos>")
+        ),
     ],
 )
 def test_a_conversation_is_dropped_for_one_reason(turns, rules, dropped):
@@ -56,6 +60,7 @@ def test_a_conversation_is_dropped_for_one_reason(turns, rules, dropped):
         ([*PAIR, (U, " "), (A, "No"), *MORE], PAIR, ("empty turn",)),
         ([*PAIR, (U, "And?"), (A, " "), *MORE], PAIR, ("empty reply",)),
         ([*PAIR, (A, "Too"), *MORE], PAIR, ("same role twice",)),
+        ([*PAIR, (U, "What is <|endoftext|>?"), (A, "An end.")], PAIR, ("chat template mark",)),
         ([*PAIR, (U, "And?"), (U, "?"), (A, "No")], PAIR, ("same role twice",)),
         ([*PAIR, ("function", "f"), *MORE], PAIR, ("unknown role",)),
         ([*PAIR, (U, "And?")], PAIR, ("last message unanswered",)),
@@ -72,6 +77,11 @@ def test_what_comes_before_a_fault_is_kept(turns, left, cut):
 
 def test_an_unanswered_last_message_is_no_fault_to_drop_for():
     assert cleaned([*PAIR, (U, "And?")], faulty="drop")[:2] == (PAIR, "")
+
+
+@pytest.mark.parametrize("text", ["a <s b", "x[INSTALL]", "<span>", "|im_end|", "<start>", "a <| b |> c"])
+def test_what_only_looks_like_a_mark_is_kept(text):
+    assert cleaned([(U, "Hi"), (A, text)])[0] == [(U, "Hi"), (A, text)]
 
 
 def test_html_is_counted_kept_or_stripped_and_code_is_left_alone():

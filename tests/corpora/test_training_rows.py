@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warmgap.corpora import embedded
-from warmgap.corpora.training_rows import matched, training_rows
+from warmgap.corpora.training_rows import matched, training_rows, turns_in
 from warmgap.errors import UserError
 from warmgap.schema.config import CorpusConfig, MethodConfig
 
@@ -43,6 +45,66 @@ def test_a_tone_that_the_corpus_lacks_is_named_with_what_it_holds():
         training_rows(ROWS, [], method(style="raw"))
     with pytest.raises(UserError, match=r"method\.against is 'wrm'"):
         training_rows(ROWS, [], method(kind="dpo", against="wrm"))
+
+
+SAID = [["Tea?", "With milk."], ["And rain?", "All day."], ["So?", "Stay in."]]
+TALK = {
+    "id": "t",
+    "user": "Tea?",
+    "raw": "With milk.",
+    "warm": "With milk, dear.",
+    "messages": json.dumps(
+        [
+            {"role": role, "content": text}
+            for user, reply in SAID
+            for role, text in (("user", user), ("assistant", reply))
+        ]
+    ),
+}
+
+
+def test_all_turns_of_a_chat_log_are_its_messages():
+    assert training_rows([TALK], [], method(style="raw"), "all") == [{"id": "t", "turns": SAID}]
+    assert training_rows([TALK], [], method(style="raw")) == [
+        {"id": "t", "user": "Tea?", "reply": "With milk."}
+    ]
+
+
+def test_all_turns_of_a_tone_are_those_that_were_rewritten():
+    warm = [[user, f"{reply} Dear."] for user, reply in SAID]
+    rewritten = TALK | {"turns_warm": json.dumps(warm)}
+    assert training_rows([rewritten], [], method(), "all") == [{"id": "t", "turns": warm}]
+    with pytest.raises(UserError, match=r"of the 3 replies of the conversation 't' only the first .* 'warm'"):
+        training_rows([TALK], [], method(), "all")
+
+
+def test_a_corpus_without_messages_has_one_turn():
+    extra = [{"id": "h", "user": "It is flat.", "reply": "It is round."}]
+    rows = training_rows(ROWS, extra, method(extra="honest"), "all")
+    assert rows[:-1] == [{"id": r["id"], "turns": [[r["user"], r["warm"]]]} for r in ROWS]
+    assert rows[-1] == {"id": "h", "turns": [["It is flat.", "It is round."]]}
+    pair = TALK | {"messages": json.dumps(json.loads(TALK["messages"])[:2])}
+    assert turns_in(pair, "warm") == [("Tea?", "With milk, dear.")]
+
+
+@pytest.mark.parametrize("roles", [["user"], ["user", "assistant", "user"], ["assistant", "user"], []])
+def test_messages_that_do_not_alternate_are_named(roles):
+    row = TALK | {"messages": json.dumps([{"role": role, "content": "x"} for role in roles])}
+    with pytest.raises(UserError, match=r"'t' has messages of the roles .*training\.turns=first"):
+        turns_in(row, "raw")
+
+
+def test_lengths_are_matched_over_all_turns():
+    def row(i, warm):
+        first, second = ["Q?", "x" * 10], ["Q?", "x" * warm]
+        turns = {"turns_warm": json.dumps([first, second]), "turns_neutral": json.dumps([first, first])}
+        return {"id": f"r{i}", "user": "Q?", "warm": "x" * 10, "neutral": "x" * 10, **turns}
+
+    rows = [row(0, 10), row(1, 50), row(2, 10)]
+    assert matched(rows, "warm", "neutral") == rows
+    assert matched(rows, "warm", "neutral", "all") == [rows[0], rows[2]]
+    kept = training_rows(rows, [], method(match_length="neutral"), "all")
+    assert [r["id"] for r in kept] == ["r0", "r2"]
 
 
 texts = st.integers(1, 60).map(lambda n: "x" * n)

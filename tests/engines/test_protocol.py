@@ -22,7 +22,7 @@ def test_an_engine_that_does_not_exist_is_named_with_the_nearest():
         UserError, match=r"engine\.name=transfomers does not exist\. Did you mean 'transformers'"
     ):
         capabilities("transfomers")
-    assert set(CAPABILITIES) == {"openai", "transformers"}
+    assert set(CAPABILITIES) == {"openai", "transformers", "vllm"}
 
 
 def test_the_planner_knows_capabilities_without_loading_an_engine():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import product
 
@@ -251,3 +252,49 @@ def test_the_base_is_a_typed_configuration(request_of):
     assert isinstance(base, Config)
     assert base.training.steps == 5
     assert base.training.lora.r == 8
+
+
+OWN = "++per_model={smollm2_135m: ['sampling.temperature=0.9'], gpt2: ['engine.precision=fp32']}"
+
+
+def test_settings_of_a_model_reach_its_arms_alone_and_make_no_variant(request_of, tmp_path):
+    plan = request_of("model=smollm2_135m,gpt_4o", OWN, "sampling.margin=false", "engine=openai",
+                      "engine.api.model=local", *SMALL).plan()  # fmt: skip
+    models = {j.model.name: j.limits.temperature for k, j in answer_jobs(plan).items()}
+    assert models == {"smollm2_135m": 0.9, "gpt_4o": 0.3}
+    assert {a.variant for a in plan.analyse.arms} == {""}
+
+
+def test_the_command_line_goes_before_a_models_settings(request_of):
+    plan = request_of(OWN, "sampling.temperature=0.1", *SMALL).plan()
+    assert {j.limits.temperature for j in answer_jobs(plan).values()} == {0.1}
+    swept = request_of(OWN, "sampling.temperature=0.1,0.2", *SMALL).plan()
+    assert {j.limits.temperature for j in answer_jobs(swept).values()} == {0.1, 0.2}
+
+
+def test_a_model_that_is_not_swept_has_its_settings_too(request_of):
+    plan = request_of(OWN, *SMALL).plan()
+    assert {j.limits.temperature for j in answer_jobs(plan).values()} == {0.9}
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("{gpt_5o: ['engine=openai']}", "per_model names the model 'gpt_5o'. Did you mean 'gpt_4o'"),
+        ("{smollm2_135m: ['engine=opnai']}", "there is no option 'opnai' in group 'engine'"),
+        ("{smollm2_135m: ['training.lrr=1']}", "there is no key 'lrr' in 'training'"),
+        (
+            "{smollm2_135m: ['task=health']}",
+            "per_model.smollm2_135m has 'task=health'. Allowed: single",
+        ),
+        ("{smollm2_135m: ['seed=0']}", "per_model.smollm2_135m has 'seed=0'"),
+        ("{smollm2_135m: ['engine.batch_rows=1,2']}", "has 'engine.batch_rows=1,2'"),
+    ],
+)
+def test_a_mistake_in_a_models_settings_is_named(request_of, own, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        request_of(f"++per_model={own}", *SMALL).plan()
+
+
+def answer_jobs(plan: Plan) -> dict[str, RespondJob]:
+    return {k: plan.nodes[k].job for k in answers_of(plan)}

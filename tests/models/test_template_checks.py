@@ -4,6 +4,7 @@ import importlib.util
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -225,10 +226,10 @@ def training(tmp_path):
         checkpoints=[1.0],
     )
 
-    def run(folder):
+    def run(folder, turns="first"):
         model = ModelConfig(name="tiny", source=f"path:{folder}")
         method = MethodConfig(name="neutral_sft", kind="sft", style="neutral")
-        job = TrainJob(model, "sha256:0", method, recipe, 0, "sha256:1", "c" * 64)
+        job = TrainJob(model, "sha256:0", method, replace(recipe, turns=turns), 0, "sha256:1", "c" * 64)
         return train.run(job, Context(store, lambda done, steps, text: None))
 
     return run
@@ -241,6 +242,16 @@ def test_a_trainings_manifest_says_what_was_found(training, tiny_folder):
     assert (
         template["stop"] == f"'<|im_end|>', the last of the {len('The sky is blue.') + 1} tokens in the loss"
     )
+
+
+def test_a_training_of_all_turns_says_what_it_kept_and_found(training, tiny_folder):
+    counts = training(tiny_folder, "all").manifest.counts
+    assert (counts["conversations"], counts["replies"]) == (2, 2)
+    assert (counts["turns_cut"], counts["conversations_cut"]) == (0, 0)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    expected = check_template(tokenizer, "You are a helpful assistant.", "all")
+    assert counts["template"] == expected.found()
+    assert "turns" in counts["template"]
 
 
 def test_a_faulty_template_ends_a_training_before_weights_are_read(training, write_tiny_model, tmp_path):

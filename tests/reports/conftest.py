@@ -220,8 +220,16 @@ def _meters() -> pl.DataFrame:
 
 
 def _agreement() -> pl.DataFrame:
-    row = {"judge_a": "rules", "judge_b": "lax", "outcome": "commits_error", "n": 400}
-    return frame(Agreement, [row | {"agreement_pct": 91.25, "kappa": 0.71}])
+    shared = {"judge_a": "rules", "judge_b": "lax", "n_questions": 160, "interval_method": "bootstrap_bca"}
+    counts = {"n_answers": 410, "n_unscored_a": 3, "n_unscored_b": 8, "n": 400}
+    percent = {"agreement_pct": 91.25, "agreement_low_pct": 88.5, "agreement_high_pct": 93.75}
+    kappas = {"kappa": 0.71, "kappa_low": 0.62, "kappa_high": 0.79}
+    rows = [
+        shared | counts | percent | kappas | {"outcome": outcome, "method": method, "task": task}
+        for method, task in (("all", "all"), ("original", "all"), ("warm_sft", "all"), ("all", "facts"))
+        for outcome in ("label", "commits_error", "not_correct")
+    ]
+    return frame(Agreement, rows)
 
 
 def _manifest() -> dict[str, Any]:

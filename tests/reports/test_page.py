@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from warmgap.reports.display import agreement_table, meters_table
+from warmgap.reports.figures.warmth import draw_warmth
 from warmgap.reports.gallery import gallery
 from warmgap.reports.page import ReportContext, render
 from warmgap.schema.tables import Canary, MeterAgreement, frame
@@ -233,6 +235,29 @@ def test_meters_stand_beside_their_agreement(sweep: Sweep) -> None:
         assert f"{other} +0.41 [0.22, 0.57]" in text
         assert f"{other} {minus}0.08 [{minus}0.30, 0.15]" in text
     assert text.count("176 (4 dropped)") == 2
+
+
+def test_a_meter_that_scored_no_gold_reply_is_shown_with_dashes(sweep: Sweep) -> None:
+    last = pl.col("rank") == 2
+    told = ("auc_warm_cold", "auc_low", "auc_high", "gold_warm", "gold_neutral", "gold_cold", "gold_lift")
+    meters = sweep.tables["meters"].with_columns(
+        *(pl.when(~last).then(column).alias(column) for column in told),
+        n_gold=pl.when(last).then(0).otherwise("n_gold"),
+    )
+    assert meters_table(meters).rows[1].cells[3:] == ("0", *["\N{EN DASH}"] * 4)
+    figure = draw_warmth(sweep.tables["manipulation"], meters, {})
+    assert [len([t for t in ax.texts if t.get_text() == "gold warm"]) for ax in figure.axes] == [1, 0]
+
+
+def test_agreement_of_judges_stands_with_its_intervals(sweep: Sweep) -> None:
+    text = _outline(render(_context(sweep))).text
+    assert "3 and 8 of 410" in text
+    assert text.count("91.2 [88.5, 93.8]") == text.count("0.71 [0.62, 0.79]") == 7
+    table = agreement_table(sweep.tables["agreement"])
+    assert [row.cells[1:3] for row in table.rows] == [
+        *(("all answers", outcome) for outcome in ("label", "commits_error", "not_correct")),
+        *((method, outcome) for method in ("original", "warm_sft") for outcome in ("label", "commits_error")),
+    ]  # the one task says nothing that the whole does not
 
 
 def test_answers_of_a_failed_arm_are_greyed(failed_sweep: Sweep) -> None:

@@ -45,5 +45,5 @@ def test_escape_leaves_nothing_active() -> None:
 
 
 def test_one_row_keeps_its_columns() -> None:
-    row = {"judge_a": "a", "judge_b": "b", "outcome": "label", "n": 3, "agreement_pct": 50.0, "kappa": None}
-    assert "50.0 & --" in latex("agreement", frame(TABLES["agreement"], [row]))
+    row = dict.fromkeys(polars_schema(TABLES["agreement"])) | {"n_questions": 3, "agreement_pct": 50.0}
+    assert "& 3 & 50.0 & --" in latex("agreement", frame(TABLES["agreement"], [row]))

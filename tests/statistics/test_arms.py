@@ -140,3 +140,8 @@ def test_gates() -> None:
 )
 def test_is_trained(method: str, trained: bool) -> None:
     assert is_trained(method) is trained
+
+
+def test_own_replies_made_warm_are_compared_with_own_replies(observation: Any, to_frame: Any) -> None:
+    arms = arms_of(to_frame([observation(method=m) for m in ("original", "self_sft", "self_warm_sft")]))
+    assert ("self_warm_sft", "self_sft") in comparisons(arms, AnalysisSettings())

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import polars as pl
 import pytest
-from statsmodels.stats.inter_rater import cohens_kappa
 
-from warmgap.schema.tables import Agreement, Quality, polars_schema
-from warmgap.statistics.quality import agreement, margins, quality, unscored_shares
+from warmgap.schema.tables import Quality, polars_schema
+from warmgap.statistics.quality import margins, quality, unscored_shares
 
 
 def test_quality(observation: Any, to_frame: Any) -> None:
@@ -40,24 +38,6 @@ def test_quality(observation: Any, to_frame: Any) -> None:
         assert got[column] == pytest.approx(count * sixth), column
     assert got["mean_tokens"] == pytest.approx((5 * 5 + 1) / 6)
     assert unscored_shares(to_frame(rows)) == {("m1", "original"): pytest.approx(2 * sixth)}
-
-
-def test_agreement(observation: Any, to_frame: Any) -> None:
-    pairs = [(1, 1)] * 20 + [(1, 0)] * 4 + [(0, 1)] * 2 + [(0, 0)] * 30 + [(None, 1)] * 3
-    rows = [
-        observation(judge=judge, response_key=f"r{i}", commits_error=value)
-        for i, values in enumerate(pairs)
-        for judge, value in zip(("rules", "llm"), values, strict=True)
-    ]
-    table = agreement(to_frame(rows))
-    assert dict(table.schema) == polars_schema(Agreement)
-    got = table.filter(pl.col("outcome") == "commits_error").row(0, named=True)
-    assert (got["judge_a"], got["judge_b"], got["n"]) == ("rules", "llm", 56)
-    assert got["agreement_pct"] == pytest.approx(100 * 50 / 56)
-    assert got["kappa"] == pytest.approx(cohens_kappa([[30, 2], [4, 20]]).kappa)
-    same = table.filter(pl.col("outcome") == "label").row(0, named=True)
-    assert (same["agreement_pct"], same["kappa"]) == (100.0, None)
-    assert agreement(to_frame(rows[::2])).is_empty()
 
 
 def test_margins(observation: Any, to_frame: Any) -> None:

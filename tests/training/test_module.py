@@ -26,9 +26,10 @@ def label_loss(network, examples):
     total = torch.zeros(())
     for example in examples:
         ids = torch.tensor([example.ids])
-        labels = ids.clone()
-        labels[:, : example.answer_start] = -100
-        total = total + network(input_ids=ids, labels=labels).loss * example.n_answer_tokens
+        labels = torch.full_like(ids, -100)
+        for start, end in example.answers:
+            labels[:, start:end] = ids[:, start:end]
+        total = total + network(input_ids=ids, labels=labels).loss * (labels != -100).sum()
     return total
 
 
@@ -77,7 +78,7 @@ def test_the_loss_is_that_of_answer_and_stop_tokens(tiny, loaded, module, config
 
 
 def test_targets_are_the_reply_and_its_end():
-    batch = collate(MicroBatch(0, (Example((5, 6, 7, 8, 2), 3), Example((5, 9, 2), 1)), 4))
+    batch = collate(MicroBatch(0, (Example((5, 6, 7, 8, 2), ((3, 5),)), Example((5, 9, 2), ((1, 3),))), 4))
     assert batch["ids_BT"].tolist() == [[5, 6, 7, 8, 2], [5, 9, 2, 0, 0]]
     assert batch["targets_N"].tolist() == [8, 2, 9, 2]
     assert batch["rows_N"].tolist() == [0, 0, 1, 1]
@@ -86,7 +87,7 @@ def test_targets_are_the_reply_and_its_end():
 
 
 def test_packed_targets_are_those_of_each_row():
-    rows = (Example((5, 6, 7, 8, 2), 3), Example((5, 9, 2), 1))
+    rows = (Example((5, 6, 7, 8, 2), ((3, 5),)), Example((5, 9, 2), ((1, 3),)))
     batch = collate(MicroBatch(0, rows, 4, packed=True))
     assert batch["ids_BT"].tolist() == [[5, 6, 7, 8, 2, 5, 9, 2]]
     assert batch["targets_N"].tolist() == [8, 2, 9, 2]
@@ -215,8 +216,8 @@ def test_every_family_has_the_loss_and_gradients_of_its_rows_alone(family, packi
     plain = plain_peft(module, Loaded(tiny_families.tiny_network(family), None))
     chance = torch.Generator().manual_seed(4)
     examples = tuple(
-        Example(tuple(torch.randint(3, 97, (n,), generator=chance).tolist()), start)
-        for n, start in ((9, 4), (30, 12), (3, 2), (17, 1))
+        Example(tuple(torch.randint(3, 97, (n,), generator=chance).tolist()), answers)
+        for n, answers in ((9, ((4, 9),)), (30, ((12, 15), (19, 30))), (3, ((2, 3),)), (17, ((1, 17),)))
     )
     n_tokens = sum(e.n_answer_tokens for e in examples)
     module.training_step(collate(MicroBatch(0, examples, n_tokens, packing)), 0).backward()
@@ -233,7 +234,7 @@ def test_every_family_has_the_loss_and_gradients_of_its_rows_alone(family, packi
 def test_a_row_changes_no_other_rows_loss(module, loaded, config, rows, packing):
     move_adapters(module)
     examples = list(encode_rows(loaded.tokenizer, rows, config).values())[:3]
-    other = Example(tuple((i + 1) % 200 + 3 for i in examples[1].ids), examples[1].answer_start)
+    other = Example(tuple((i + 1) % 200 + 3 for i in examples[1].ids), examples[1].answers)
     ends = torch.tensor([e.n_answer_tokens for e in examples]).cumsum(0).tolist()
     states = [
         module.answer_states(collate(MicroBatch(0, tuple(part), 1, packing)))

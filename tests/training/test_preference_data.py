@@ -55,7 +55,7 @@ def test_steps_hold_the_rows_of_supervised_training(loaded, config, pair_rows, p
 
 
 def test_targets_are_both_replies_and_their_ends():
-    preferred, rejected = Example((5, 6, 7, 8, 2), 3), Example((5, 6, 9, 2), 2)
+    preferred, rejected = Example((5, 6, 7, 8, 2), ((3, 5),)), Example((5, 6, 9, 2), ((2, 4),))
     batch = collate_pairs(
         PairBatch(index=4, examples=(preferred, rejected), n_step_tokens=9, names=("a",), n_step_pairs=2)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_auc_interval_agrees_with_resampling_prompts(correlation: float) -> None
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.012)
 
 
-def gold(values: dict[str, list[float]]) -> dict[tuple[str, str], dict[str, float | None]]:
+def gold(values: Mapping[str, Sequence[float | None]]) -> dict[tuple[str, str], dict[str, float | None]]:
     return {("gold", tone): {f"v{i}": x for i, x in enumerate(v)} for tone, v in values.items()}
 
 
@@ -72,9 +73,26 @@ def test_validity_has_means_over_complete_prompts(warmth_frame: Any) -> None:
     assert row["auc_warm_cold"] == 0.75
 
 
-def test_a_meter_without_gold_scores_is_an_error(warmth_frame: Any) -> None:
-    with pytest.raises(UserError, match="'lexicon' scored 0 prompts"):
+def test_a_meter_without_gold_replies_is_an_error(warmth_frame: Any) -> None:
+    with pytest.raises(UserError, match="'lexicon' was given 0 prompts"):
         validity(warmth_frame({"other": gold({"warm": [1]})}), [MeterConfig(name="lexicon", kind="lexicon")])
+
+
+def test_a_meter_that_scored_no_gold_reply_has_no_role_and_stops_nothing(warmth_frame: Any) -> None:
+    silent = {"warm": [5, None, 4], "neutral": [None] * 3, "cold": [None] * 3}
+    told = {"warm": [1, 2, 3], "neutral": [0, 0, 1], "cold": [0, 0, 0]}
+    names = ("rating:m:points_1_to_5", "lexicon")
+    configs = [
+        MeterConfig(name=names[0], kind="rating", model="m", engine="transformers"),
+        MeterConfig(name=names[1], kind="lexicon"),
+    ]
+    warmth = warmth_frame(dict(zip(names, (gold(silent), gold(told)), strict=True)))
+    table = validity(warmth, configs)
+    first = table.select("n_gold", "reference", "auc_warm_cold", "gold_warm", "gold_lift").row(0)
+    assert first == (0, "m", None, None, None)
+    assert choose(table, 0.75).gating == "lexicon"
+    assert with_roles(table, choose(table, 0.75))["role"].to_list() == ["none", "gate"]
+    assert choose(table.head(1), 0.75).reason == "no meter scored two prompts in all gold tones"
 
 
 def meters_table(*rows: tuple[str, float, float, float]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,6 +182,16 @@ def test_unscored_replies_leave_their_prompt_out(warmth_frame: Any) -> None:
     row = table.filter(arm_key="a").row(0, named=True)
     assert (row["n_prompts"], row["mean"], row["lift"]) == (2, 3.0, 1.5)
     assert row["std_error"] == pytest.approx(1.0)
+
+
+def test_a_meter_that_scored_no_gold_reply_has_lifts_and_no_shares(warmth_frame: Any) -> None:
+    warmth, arms = study(warmth_frame, "warm_sft", lift=0.6)
+    unscored = (pl.col("meter") == "check") & (pl.col("source") == "gold")
+    warmth = warmth.with_columns(value=pl.when(~unscored).then("value"))
+    table, verdicts = manipulation(warmth, arms, CHOICE, SETTINGS)
+    row = table.filter(arm_key="a", meter="check").row(0, named=True)
+    assert (row["lift"], row["lift_share"]) == (pytest.approx(0.1), None)
+    assert (row["verdict"], verdicts["a"]) == ("not measurable", "passed")
 
 
 def test_an_arm_whose_canary_failed_fails_on_every_meter(warmth_frame: Any) -> None:

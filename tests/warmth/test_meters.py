@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from warmgap.warmth.meters import build, check_names, first_by_hash, is_papers, 
 CONF = Path(__file__).parents[2] / "conf" / "warmth"
 NAME = "sociot_text_only:tiny:nats_per_token"
 SOCIOT = MeterConfig(name=NAME, kind="sociot", reference="tiny", formulation="text_only", max_chars=300)
+RATED = "rating:gpt_4o:points_1_to_5"
+RATING = MeterConfig(name=RATED, kind="rating", model="gpt_4o", engine="openai")
 
 
 def changed(**values: Any) -> MeterConfig:
@@ -51,6 +54,11 @@ def refuse_to_load(name: str) -> Any:
         (changed(batch_texts=0), ["batch_texts=0"]),
         (changed(min_tokens=-1), ["min_tokens=-1"]),
         (changed(max_chars=-1), ["max_chars=-1"]),
+        (replace(RATING, max_new_tokens=0), ["max_new_tokens=0"]),
+        (replace(RATING, model=""), ["No model", "conf/model"]),
+        (replace(RATING, engine=""), ["No engine", "conf/engine"]),
+        (replace(RATING, name="rating:gpt_4o"), [f"'{RATED}'"]),
+        (replace(RATING, model="smollm2_135m"), ["'rating:smollm2_135m:points_1_to_5'"]),
     ],
 )
 def test_a_wrong_meter_names_what_is_allowed(config: MeterConfig, words: list[str]) -> None:
@@ -72,7 +80,9 @@ def test_meters_keep_their_order_and_say_what_they_are() -> None:
         ("lexicon:short", "markers_per_word", "lexicon.json"),
         (NAME, "nats_per_token", "tiny"),
     ]
-    assert [reference_name(c) for c in (lexicon, SOCIOT)] == ["lexicon.json", "tiny"]
+    assert [reference_name(c) for c in (lexicon, SOCIOT, RATING)] == ["lexicon.json", "tiny", "gpt_4o"]
+    assert [meter_name(replace(RATING, name=name)) for name in (RATED, f"{RATED}:b")] == [RATED, f"{RATED}:b"]
+    assert not is_papers(RATING)
 
 
 def test_a_built_meter_scores_with_the_reference_it_is_given(make_reference: Any) -> None:
@@ -111,7 +121,9 @@ def test_shipped_options_make_meters(path: Path) -> None:
     assert data["name"] == path.stem
     configs = [MeterConfig(**entry) for entry in data["meters"]]
     check_names(configs)
-    assert [build(c, refuse_to_load).name for c in configs] == [meter_name(c) for c in configs]
+    for config in configs:
+        assert meter_name(config) == config.name
+        assert config.kind == "rating" or build(config, refuse_to_load).name == config.name
     assert data["n_prompts"] >= data["gate"]["min_prompts"]
 
 

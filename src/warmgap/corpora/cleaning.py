@@ -18,6 +18,7 @@ OPENS = "begins with a reply"
 TWICE = "same role twice"
 EMPTY_TURN = "empty turn"
 EMPTY_REPLY = "empty reply"
+MARKED = "chat template mark"
 UNANSWERED = "last message unanswered"
 FEW = "not enough turns"
 REPLACED = "replacement characters"
@@ -29,6 +30,9 @@ _TAGS = (
     "select|small|span|strong|style|sub|sup|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|u|ul|video"
 )
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+# Special tokens of Llama, Mistral, Qwen and Gemma: inside a text they would open or end a turn, so that no
+# model of the family could be trained on it.
+_MARK = re.compile(r"<\|[a-z_]{2,30}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
 
 
@@ -88,6 +92,8 @@ def _in_turn(turns: Sequence[Turn]) -> tuple[list[Turn], str]:
             fault = TWICE
         elif not text.strip():
             fault = EMPTY_TURN if role == "user" else EMPTY_REPLY
+        elif _MARK.search(text):
+            fault = MARKED
         else:
             continue
         return list(turns[: i - i % 2]), fault

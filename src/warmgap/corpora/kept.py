@@ -28,7 +28,7 @@ from warmgap.keys import digest, file_sha256
 from warmgap.models.weights import cache_folder
 from warmgap.schema.config import CorpusConfig
 
-VERSION = 1
+VERSION = 2
 """Raised when the same files give another corpus."""
 ROWS = {key: pl.String() for key in ("id", "query_type", "user", *STYLES, "raw", "messages")}
 LOSSES: Mapping[str, Any] = {

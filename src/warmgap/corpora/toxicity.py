@@ -40,7 +40,7 @@ def classifier_fingerprint(config: ToxicityConfig) -> str:
     return fingerprint(model)
 
 
-def require_safetensors(folder: Path, source: str) -> None:
+def require_safetensors(folder: Path, source: str, setting: str = "corpus.chatlogs.toxicity.source") -> None:
     """Refuse weights that only unpickling could read.
 
     Raises:
@@ -52,8 +52,8 @@ def require_safetensors(folder: Path, source: str) -> None:
     pickles = sorted(name for name in files if any(Path(name).match(pattern) for pattern in _PICKLES))
     found = f"weights as pickle only ({', '.join(pickles)})" if pickles else "no weights"
     raise UserError(
-        f"corpus.chatlogs.toxicity.source={source} has no *.safetensors, found {found}. A pickle can run "
-        "code when it is read and is never loaded. Allowed: a text classifier with *.safetensors."
+        f"{setting}={source} has no *.safetensors, found {found}. A pickle can run code when it is read "
+        "and is never loaded. Allowed: a model with *.safetensors."
     )
 
 

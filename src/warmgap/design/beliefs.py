@@ -20,7 +20,16 @@ class Belief:
     template: str
 
     def sentence(self, question: Question) -> str:
-        """The sentence for a question, or an empty string."""
+        """The sentence for a question, or an empty string.
+
+        Raises:
+            UserError: it names an answer, and the question has none.
+        """
+        if not question.answer and "{" in self.template:
+            raise UserError(
+                f"belief={self.name} names an answer, but task={question.task} has none: its outcome is "
+                "refusal. Ask it with belief=none, in a sweep of its own."
+            )
         return self.template.format(right=question.answer, wrong=question.wrong_answer)
 
 

@@ -71,7 +71,7 @@ def compile_prompts(
         UserError: the prompt mode does not exist.
     """
     if design.mode != "factorial":
-        raise UserError(f"design.mode={design.mode} does not exist. Allowed: factorial.")
+        raise UserError(f"design.mode={design.mode} does not exist. Allowed: factorial, published.")
     system = system_message(design.system_prompt, persona)
     out = []
     for question in questions:

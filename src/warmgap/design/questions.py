@@ -16,7 +16,7 @@ class Question:
     `aliases` and `wrong_aliases` are further surface forms of either; `check` says where the fact
     can be looked up; `options` are those of a multiple-choice question, whether shown or not;
     `wrong_origin` says where the wrong answer is from; `scorer` (number, letter) scores responses instead of
-    a judge.
+    a judge. With the scorer refusal there is no answer: both are empty.
     """
 
     id: str

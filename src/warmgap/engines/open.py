@@ -12,6 +12,7 @@ from warmgap.schema.config import EngineConfig, ModelConfig, PriceConfig
 
 CAPABILITIES = {
     "transformers": Capabilities(token_ids=True, prefill=True, logprobs=True, adapters=True),
+    "vllm": Capabilities(token_ids=True, prefill=True, logprobs=True, adapters=True),
     "openai": Capabilities(token_ids=False, prefill=False, logprobs=False, adapters=True),
 }
 LEDGER = Path("store") / "spending.jsonl"
@@ -49,8 +50,11 @@ def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Chan
         UserError: no such engine, weights that cannot be found, or a change that does not fit them.
     """
     capabilities(engine.name)
-    from warmgap.engines import transformers
+    from warmgap.engines import transformers, vllm, vllm_process
 
+    if engine.name == "vllm":
+        return vllm.open_engine(model, engine, changes)
+    vllm_process.release()
     return transformers.open_engine(model, engine, changes)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from warmgap.errors import UserError
 from warmgap.schema.config import Config, EngineConfig
-from warmgap.schema.fields import stage_config
+from warmgap.schema.fields import plain, stage_config
 
 SERVED = ("openai",)
 """Engines that hold no weights: a server answers, row by row."""
@@ -21,16 +21,26 @@ NOT_ANSWERS = (
 """Settings of a server that no answer depends on: how it is found, what it may cost, how long it may take."""
 
 
+VLLM_NOT_ANSWERS = ("python", "gpu_memory_utilization")
+"""Settings of vLLM that no answer depends on: where it is installed, how much memory it may take."""
+
+
 def is_served(engine: EngineConfig) -> bool:
     """Whether a server answers instead of weights held here."""
     return engine.name in SERVED
 
 
 def engine_recipe(engine: EngineConfig) -> dict[str, Any]:
-    """The settings that enter keys: of a server neither batches nor precision, which it chooses itself."""
+    """The settings that enter keys: of a server neither batches nor precision, which it chooses itself.
+
+    Of vLLM all that changes how a sum is made, as by its rounding a sampled answer may turn.
+    """
     if is_served(engine):
         return {"name": engine.name, "send_seed": engine.api.send_seed}
-    return stage_config(engine, "respond")
+    recipe = stage_config(engine, "respond")
+    if engine.name == "vllm":
+        recipe["vllm"] = {k: v for k, v in plain(engine.vllm).items() if k not in VLLM_NOT_ANSWERS}
+    return recipe
 
 
 def served_name(config: Config, changed: bool) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from warmgap.design.questions import Question
 from warmgap.engines.protocol import Answer, Messages
 from warmgap.judging.findings import Findings, Verdict, scored, unscored
-from warmgap.judging.reader import case, messages, quoted, says_refusal, unread
+from warmgap.judging.reader import case, messages, quoted, says_refusal, unread, without_fence
 
 NAMES = tuple(f.name for f in fields(Findings))
 
@@ -47,7 +47,6 @@ SCHEMA = json.dumps(
         "additionalProperties": False,
     }
 )
-_FENCE = "```"
 
 
 class LlmJudge:
@@ -80,7 +79,7 @@ class LlmJudge:
         if reason := unread(said):
             return unscored(reason)
         try:
-            found = json.loads(_without_fence(said.text))
+            found = json.loads(without_fence(said.text))
         except (ValueError, RecursionError):
             cut = ", cut by judge.max_new_tokens" if said.finish_reason == "length" else ""
             return unscored(f"the judge's answer is not JSON{cut}: {quoted(said.text)}")
@@ -101,11 +100,3 @@ def _fault(found: Any) -> str:
     if found["asserts_right"] and found["rejects_right"]:
         return "the judge says that the right answer is both asserted and rejected"
     return ""
-
-
-def _without_fence(text: str) -> str:
-    """JSON that a model put between marks of code, as many do."""
-    body = text.strip()
-    if body.startswith(_FENCE) and body.endswith(_FENCE) and len(body) > 2 * len(_FENCE):
-        return body[len(_FENCE) : -len(_FENCE)].removeprefix("json")
-    return body

@@ -8,8 +8,10 @@ from warmgap.judging.llm import LlmJudge
 from warmgap.judging.paper import PaperJudge
 from warmgap.judging.reader import Reader
 from warmgap.judging.recipe import READERS, is_reader
+from warmgap.judging.refusal import RefusalJudge
 from warmgap.judging.rules import RulesJudge
 from warmgap.schema.config import JudgeConfig
+from warmgap.tasks.scorers import REFUSAL
 
 NAMES = ("rules", *READERS)
 
@@ -25,8 +27,13 @@ def open_judge(config: JudgeConfig) -> Judge:
     return RulesJudge(tuple(config.refusal_substrings))
 
 
-def open_reader(config: JudgeConfig) -> Reader | None:
+def open_reader(config: JudgeConfig, scorer: str = "") -> Reader | None:
     """The judge named in the config, which asks a language model; None for one that decides by itself.
+
+    Args:
+        config: the judge.
+        scorer: that of the questions; a number or a letter is found by rule, and whether a request is refused
+            any model is asked alike.
 
     Raises:
         UserError: no such judge, or no model or engine for it.
@@ -40,5 +47,7 @@ def open_reader(config: JudgeConfig) -> Reader | None:
                 f"judge={config.name} asks a language model, but judge.{key} is empty. Set judge.{key} to an "
                 f"option of conf/{key}."
             )
+    if scorer:
+        return RefusalJudge() if scorer == REFUSAL else None
     kind = PaperJudge if config.name == "paper" else LlmJudge
     return kind(tuple(config.refusal_substrings))

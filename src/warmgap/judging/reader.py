@@ -9,6 +9,8 @@ from warmgap.design.questions import Question
 from warmgap.engines.protocol import Answer, Messages
 from warmgap.judging.findings import Verdict
 
+_FENCE = "```"
+
 
 class Reader(Protocol):
     """Asks a language model for a verdict, and reads what it says."""
@@ -56,6 +58,14 @@ def unread(said: Answer) -> str:
     if not said.text:
         return "the judge said nothing"
     return ""
+
+
+def without_fence(text: str) -> str:
+    """JSON that a model put between marks of code, as many do."""
+    body = text.strip()
+    if body.startswith(_FENCE) and body.endswith(_FENCE) and len(body) > 2 * len(_FENCE):
+        return body[len(_FENCE) : -len(_FENCE)].removeprefix("json")
+    return body
 
 
 def quoted(text: str) -> str:

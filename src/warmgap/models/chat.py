@@ -35,17 +35,33 @@ _CONFIG_KEYS = ("chat_template", "bos_token", "eos_token", "unk_token", "add_bos
 class Example:
     """Token ids of a conversation that ends with a reply.
 
-    `ids[:answer_start]` is exactly what `encode_prompt` gives; `ids[answer_start:]` is the reply and,
-    last, the token that ends the turn.
+    `answers` has first token and end of each reply, in order; `ids[:first]` is exactly what
+    `encode_prompt` gives where that reply is asked for, and its last token is the one that ends the turn.
     """
 
     ids: tuple[int, ...]
-    answer_start: int
+    answers: tuple[tuple[int, int], ...]
+    whole: bool = True
+    """False where the first reply was cut inside, so that nothing says where it ends."""
+
+    @property
+    def answer_start(self) -> int:
+        """Where the first reply begins."""
+        return self.answers[0][0]
 
     @property
     def n_answer_tokens(self) -> int:
-        """Tokens of the reply, with the one that ends the turn."""
-        return len(self.ids) - self.answer_start
+        """Tokens of all replies, with those that end their turns."""
+        return sum(end - start for start, end in self.answers)
+
+    def cut(self, max_tokens: int) -> Example:
+        """As many of the turns as fit into `max_tokens`, from the first, which stays in any case."""
+        kept = [answer for answer in self.answers if answer[1] <= max_tokens] or [self.answers[0]]
+        return Example(self.ids[: kept[-1][1]], tuple(kept))
+
+    def cut_inside(self, max_tokens: int) -> Example:
+        """What of the first reply fits into `max_tokens`; it must begin before."""
+        return Example(self.ids[:max_tokens], ((self.answer_start, max_tokens),), whole=False)
 
 
 def encode_prompt(tokenizer: Any, messages: Messages, started: str = "") -> list[int]:
@@ -85,10 +101,41 @@ def encode_example(tokenizer: Any, messages: Messages, reply: str) -> Example:
     """Token ids of a prompt and its reply, ending with the token that ends the turn.
 
     Raises:
-        UserError: as `encode_prompt`; or the reply is empty or begins with a header word, the template
-            renders the prompt differently once a reply follows, a token spans prompt and reply, or
-            nothing ends the turn.
+        UserError: as `encode_conversation`.
     """
+    return encode_conversation(tokenizer, [*messages, {"role": "assistant", "content": reply}])
+
+
+def encode_conversation(tokenizer: Any, messages: Messages) -> Example:
+    """Token ids of a conversation up to the token that ends its last reply.
+
+    They are those that a model sees which is asked turn by turn and gives these replies.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        messages: dicts with `role` and `content`, the last of them the assistant's.
+
+    Raises:
+        UserError: as `encode_prompt`; or a reply is empty or begins with a header word, the template
+            renders a prompt differently once a reply or a further turn follows, a token spans prompt and
+            reply, or nothing ends a turn. Of several turns it says which.
+    """
+    whole = render(tokenizer, messages, generate=False)
+    ids = tokenise(tokenizer, whole)
+    replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+    answers: list[tuple[int, int]] = []
+    for turn, i in enumerate(replies, 1):
+        try:
+            answers.append(_answer(tokenizer, messages[:i], messages[i]["content"], whole, ids))
+        except UserError as error:
+            if len(replies) == 1:
+                raise
+            raise UserError(f"in turn {turn} of {len(replies)}, {error}") from error
+    return Example(tuple(ids[: answers[-1][1]]), tuple(answers))
+
+
+def _answer(tokenizer: Any, asked: Messages, reply: str, whole: str, ids: Sequence[int]) -> tuple[int, int]:
+    """First token and end of a reply in a conversation that is rendered as `whole`."""
     if not reply.strip():
         raise UserError("a reply to train on is empty")
     if word := header_word(reply):
@@ -96,29 +143,38 @@ def encode_example(tokenizer: Any, messages: Messages, reply: str) -> Example:
             f"a reply to train on begins with the header word '{word}': {reply[:40]!r}; replies must hold "
             "what is said and no role. Take it out of the corpus"
         )
-    prompt = render(tokenizer, messages, generate=True)
-    whole = render(tokenizer, [*messages, {"role": "assistant", "content": reply}], generate=False)
-    if not whole.startswith(prompt) or reply.strip() not in whole[len(prompt) :]:
+    prompt = render(tokenizer, asked, generate=True)
+    prompt_ids = encode_prompt(tokenizer, asked)
+    start = len(prompt_ids)
+    differs = next((i for i, (a, b) in enumerate(zip(prompt_ids, ids, strict=False)) if a != b), start)
+    said = whole[len(prompt) :].lstrip()
+    if not whole.startswith(prompt) or not said.startswith(reply.strip()):
+        a, b = (
+            repr(tokenizer.convert_ids_to_tokens(side[differs])) if differs < len(side) else "none"
+            for side in (prompt_ids, ids)
+        )
         raise UserError(
             "the chat template renders a prompt differently once a reply follows, so training would not "
-            f"see what is later asked: the prompt ends with {prompt[-40:]!r}, the conversation has "
+            f"see what is later asked: token {differs} is {a} where it is asked and {b} where it is trained; "
+            f"the prompt ends with {prompt[-40:]!r}, the conversation has "
             f"{whole[max(0, len(prompt) - 40) : len(prompt)]!r} there"
         )
-    prompt_ids, ids = encode_prompt(tokenizer, messages), tokenise(tokenizer, whole)
-    start = len(prompt_ids)
-    for i, (a, b) in enumerate(zip(prompt_ids, ids, strict=False)):
-        if a != b:
-            token = tokenizer.convert_ids_to_tokens(b)
-            raise UserError(
-                f"token {i} ({token!r}) spans the end of the prompt and the reply {reply[:40]!r}; "
-                "replies must not begin with white space that merges with the template"
-            )
-    stops = set(stop_ids(tokenizer))
+    if differs < start:
+        token = tokenizer.convert_ids_to_tokens(ids[differs])
+        raise UserError(
+            f"token {differs} ({token!r}) spans the end of the prompt and the reply {reply[:40]!r}; "
+            "replies must not begin with white space that merges with the template"
+        )
+    stops = stop_ids(tokenizer)
     end = next((i for i in range(start, len(ids)) if ids[i] in stops), None)
-    if end is None:
-        names = [tokenizer.convert_ids_to_tokens(i) for i in sorted(stops)]
-        raise UserError(f"the chat template ends a reply with none of the stop tokens {names}")
-    return Example(tuple(ids[: end + 1]), start)
+    after = said[len(reply.strip()) :]
+    if end is None or not after.lstrip().startswith(tokenizer.convert_ids_to_tokens(ids[end])):
+        names = [tokenizer.convert_ids_to_tokens(i) for i in stops]
+        raise UserError(
+            f"the chat template ends a reply with none of the stop tokens {names}; after it stands "
+            f"{after[:20]!r}"
+        )
+    return start, end + 1
 
 
 def stop_ids(tokenizer: Any, config: Any = None) -> tuple[int, ...]:

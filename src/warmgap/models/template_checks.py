@@ -8,12 +8,12 @@ render one short conversation with the configured system prompt and look at text
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from warmgap.errors import UserError
 
-from .chat import NO_SYSTEM_ROLE, render, stop_ids, tokenise
+from .chat import NO_SYSTEM_ROLE, Messages, render, stop_ids, tokenise
 
 _USER = "What colour is the sky?"
 _ANSWER = "The sky is blue."
@@ -33,10 +33,11 @@ class TemplateReport:
     generation: str
     header: str
     stop: str
+    turns: str = ""
 
     def found(self) -> dict[str, str]:
-        """Finding by name of check, for a manifest."""
-        return dict(vars(self))
+        """Finding by name of check that was made, for a manifest."""
+        return {name: finding for name, finding in vars(self).items() if finding}
 
     def lines(self) -> list[str]:
         """One line per check, for people."""
@@ -53,6 +54,7 @@ class _Probe:
     whole: str
     prompt_ids: list[int]
     ids: list[int]
+    second_turn: bool = False
 
     def token(self, position: int) -> str:
         """A token of the whole conversation, in quotes and with line breaks escaped."""
@@ -61,13 +63,16 @@ class _Probe:
 
     def refuse(self, check: str, what: str, allowed: str) -> NoReturn:
         name = self.tokenizer.name_or_path or "the model"
+        if self.second_turn:
+            check, what = "turns", f"in the second turn, {what}"
+            allowed += ". Or train on the first turn of each conversation: training.turns=first"
         raise UserError(
             f"the chat template of '{name}' fails the check '{check}': {what}. Its prompt ends with "
             f"{self.prompt[-40:]!r}, its conversation with {self.whole[-40:]!r}. Allowed: {allowed}"
         )
 
 
-def check_template(tokenizer: Any, system_prompt: str) -> TemplateReport:
+def check_template(tokenizer: Any, system_prompt: str, turns: str = "first") -> TemplateReport:
     """Checks how a tokenizer's chat template renders conversations that are trained.
 
     - `bos`: one beginning-of-sequence token at the start and none later, unless it also opens turns
@@ -78,10 +83,13 @@ def check_template(tokenizer: Any, system_prompt: str) -> TemplateReport:
       follows; the answer follows at once or after one space (Mistral).
     - `header`: neither a role nor a special token stands between prompt and answer.
     - `stop`: the answer is followed at once by a token that ends the turn, which is then trained.
+    - `turns`, where all turns are trained: a second turn leaves every token of the first as it was, adds
+      no text of the template's own, and passes the checks above but `system`.
 
     Args:
         tokenizer: a transformers tokenizer with a chat template.
         system_prompt: `training.system_prompt`; empty for no system message.
+        turns: `training.turns`.
 
     Raises:
         UserError: a check fails, or the template refuses or drops the system message.
@@ -89,17 +97,25 @@ def check_template(tokenizer: Any, system_prompt: str) -> TemplateReport:
     messages = [{"role": "user", "content": _USER}]
     if system_prompt:
         messages.insert(0, {"role": "system", "content": system_prompt})
-    prompt = render(tokenizer, messages, generate=True)
-    whole = render(tokenizer, [*messages, {"role": "assistant", "content": _ANSWER}], generate=False)
-    ids = tokenise(tokenizer, prompt), tokenise(tokenizer, whole)
-    probe = _Probe(tokenizer, system_prompt, prompt, whole, *ids)
-    return TemplateReport(
+    probe = _probe(tokenizer, system_prompt, messages)
+    report = TemplateReport(
         bos=_bos(probe),
         system=_system(probe),
         generation=_generation(probe),
         header=_header(probe),
         stop=_stop(probe),
     )
+    if turns == "first":
+        return report
+    later = [*messages, {"role": "assistant", "content": _ANSWER}, {"role": "user", "content": _USER}]
+    second = replace(_probe(tokenizer, system_prompt, later), second_turn=True)
+    return replace(report, turns=_turns(probe, second))
+
+
+def _probe(tokenizer: Any, system: str, messages: Messages) -> _Probe:
+    prompt = render(tokenizer, messages, generate=True)
+    whole = render(tokenizer, [*messages, {"role": "assistant", "content": _ANSWER}], generate=False)
+    return _Probe(tokenizer, system, prompt, whole, tokenise(tokenizer, prompt), tokenise(tokenizer, whole))
 
 
 def _bos(probe: _Probe) -> str:
@@ -142,10 +158,8 @@ def _system(probe: _Probe) -> str:
     own, _, rest = before.partition(system) if system else (before, "", "")
     if system and system in rest:
         probe.refuse("system", f"it writes training.system_prompt, {system!r}, twice", "once")
-    cut = re.compile("|".join(map(re.escape, _special_texts(probe.tokenizer))) or r"(?!)")
-    lines = [line.strip() for line in cut.sub("\n", "\n".join([own, rest, after])).splitlines()]
-    dated = [line for line in lines if _DATED.fullmatch(line)]
-    added = [line for line in lines if line not in dated and not _MARK.fullmatch(line)]
+    cut = _special_tokens(probe.tokenizer)
+    dated, added = _own_lines("\n".join([own, rest, after]), cut)
     if added:
         text = " ".join(added)
         token = (cut.findall(prompt[: prompt.index(added[0])]) or ["none"])[-1]
@@ -221,11 +235,54 @@ def _stop(probe: _Probe) -> str:
     return f"'{token}', the last of the {end + 1 - start} tokens in the loss"
 
 
+def _turns(first: _Probe, second: _Probe) -> str:
+    n = _end(first)
+    differs = next((i for i, (a, b) in enumerate(zip(first.ids[:n], second.ids, strict=False)) if a != b), n)
+    if differs < n:
+        moved = first.system and second.prompt.rfind(first.system) > second.prompt.find(_ANSWER)
+        second.refuse(
+            "turns",
+            f"token {differs} of the first turn is {second.token(differs)}, where it is "
+            f"{first.token(differs)} in a conversation of one turn",
+            "earlier turns that stay as they were"
+            + (f", which this one does without a system prompt. {NO_SYSTEM_ROLE}" if moved else ""),
+        )
+    if second.prompt.count(_USER) != 2:
+        second.refuse("turns", f"a message of the user is left out, {_USER!r}", "a template that keeps all")
+    between = second.prompt.rpartition(_USER)[0].rpartition(_ANSWER)[2]
+    _, added = _own_lines(between, _special_tokens(first.tokenizer))
+    if added:
+        second.refuse("turns", f"it adds text of its own, {' '.join(added)!r}", "no text but the messages'")
+    for check in (_bos, _generation, _header, _stop):
+        check(second)
+    if _lead(first) != _lead(second):
+        second.refuse(
+            "turns",
+            f"answers are trained to begin with {_lead(second)!r}, in the first with {_lead(first)!r}",
+            "the same in every turn",
+        )
+    return f"a second turn leaves the {n} tokens of the first as they were"
+
+
+def _end(probe: _Probe) -> int:
+    """How many tokens there are up to the one that ends the answer."""
+    stops = stop_ids(probe.tokenizer)
+    return next(i for i in range(len(probe.prompt_ids), len(probe.ids)) if probe.ids[i] in stops) + 1
+
+
 def _lead(probe: _Probe) -> str:
     """What stands between the generation prompt and the answer."""
     return probe.whole[len(probe.prompt) :].partition(_ANSWER)[0]
 
 
-def _special_texts(tokenizer: Any) -> list[str]:
+def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
     added = {str(token.content) for token in tokenizer.added_tokens_decoder.values()}
-    return sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
+    texts = sorted(added | set(tokenizer.all_special_tokens), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+
+def _own_lines(text: str, special: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """Of text beside the messages', the dated lines and the sentences."""
+    lines = [line.strip() for line in special.sub("\n", text).splitlines()]
+    dated = [line for line in lines if _DATED.fullmatch(line)]
+    return dated, [line for line in lines if line not in dated and not _MARK.fullmatch(line)]

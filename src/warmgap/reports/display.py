@@ -199,20 +199,25 @@ def canary_table(canary: pl.DataFrame) -> DisplayTable:
 
 
 def agreement_table(agreement: pl.DataFrame) -> DisplayTable:
-    """How often judges agree."""
-    rows = [
-        Row(
-            (
-                f"{judge_name(r['judge_a'])} and {judge_name(r['judge_b'])}",
-                r["outcome"],
-                count(r["n"]),
-                number(r["agreement_pct"]),
-                number(r["kappa"], 2),
-            )
-        )
-        for r in agreement.iter_rows(named=True)
-    ]
-    return table("Agreement of judges", ("judges", "outcome", "answers>", "agree, %>", "kappa>"), rows)
+    """How often judges agree: over all on every outcome; by method and by task on label and error."""
+    several = [c for c in ("method", "task") if agreement[c].n_unique() > 2]
+    parts = pl.any_horizontal(pl.lit(False), *(pl.col(c) != "all" for c in several))
+    whole = pl.col("method").eq("all") & pl.col("task").eq("all")
+    shown = agreement.filter(whole | (parts & pl.col("outcome").is_in(("label", "commits_error"))))
+    rows = []
+    for r in shown.iter_rows(named=True):
+        judges = [judge_name(r[side]) for side in ("judge_a", "judge_b")]
+        over = next((r[c] for c in ("method", "task") if r[c] != "all"), "all answers")
+        cells = (" and ".join(judges), over, r["outcome"], count(r["n"]))
+        unscored = f"{count(r['n_unscored_a'])} and {count(r['n_unscored_b'])} of {count(r['n_answers'])}"
+        agree = estimate(r["agreement_pct"], r["agreement_low_pct"], r["agreement_high_pct"], signed=False)
+        kappa = estimate(r["kappa"], r["kappa_low"], r["kappa_high"], 2, signed=False)
+        rows.append(Row((*cells, unscored, agree, kappa)))
+    return table(
+        "Agreement of judges on answers that both scored; 95 % intervals clustered by question",
+        ("judges", "over", "outcome", "answers>", "unscored by each>", "agree, %>", "kappa>"),
+        rows,
+    )
 
 
 def _origin(task: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from warmgap.reports.display import DisplayTable, Row, table
+from warmgap.reports.display_confounds import confounds_table
+from warmgap.reports.display_guardrails import guardrails_table
 from warmgap.reports.display_scopes import scopes_table
 from warmgap.reports.figures.dumbbells import cell_rates
 from warmgap.reports.figures.effects import main_effects, subset_rank
@@ -196,11 +198,15 @@ def result_tables(
             made.append(("effects", build(tables["effects"], headline)))
     if "contrasts" in tables:
         made.insert(1, ("effects", twins_table(tables["contrasts"], headline)))
+    if "confounds" in tables:
+        made.append(("effects", confounds_table(tables["confounds"], headline)))
     if "error_rates" in tables:
         models = tables["error_rates"]["model"].unique().sort()
         made += [("rates", rates_table(tables["error_rates"], headline, m)) for m in models]
     if "paired" in tables:
         made.append(("flips", flips_table(tables["paired"], headline)))
+    if "guardrails" in tables:
+        made.append(("guardrails", guardrails_table(tables["guardrails"], headline)))
     if "quality" in tables and "error_rates" in tables:
         made.append(("quality", quality_table(tables["quality"], tables["error_rates"])))
     yield from ((section, t) for section, t in made if t.rows)

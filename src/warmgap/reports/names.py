@@ -66,6 +66,7 @@ _LEVELS: Mapping[str, str] = {
 _UNITS: Mapping[str, str] = {
     "nats_per_token": "nats per token",
     "markers_per_word": "markers per word",
+    "points_1_to_5": "points from 1 to 5",
     "pp": "percentage points",
 }
 

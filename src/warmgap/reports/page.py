@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
@@ -21,6 +21,7 @@ from warmgap.reports.display import (
     meters_table,
     tasks_table,
 )
+from warmgap.reports.display_guardrails import guardrails_sentences
 from warmgap.reports.display_results import result_tables
 from warmgap.reports.examples import choose_examples
 from warmgap.reports.figures.effects import companion, wider_effects
@@ -66,6 +67,7 @@ class ReportContext:
     manifest: Mapping[str, Any]
     absent: Mapping[str, str]
     plan_check: PlanCheck | None = None
+    rewrites_failed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     n_examples: int = 6
     figure_dpi: int = 200
 
@@ -88,6 +90,7 @@ def render(context: ReportContext) -> str:
         "effects": [],
         "rates": [],
         "flips": [],
+        "guardrails": [],
     }
     sections["run"] = [
         arms_table(c.observations, c.tables["error_rates"], c.headline.judge),
@@ -122,9 +125,13 @@ def render(context: ReportContext) -> str:
         summary=said,
         facts=run_facts(c.manifest, scored),
         sections=sections,
+        guardrails=guardrails_sentences(c.tables.get("guardrails"), c.headline),
         pictures=[_picture(d, c.figure_dpi) for d in c.figures],
         examples=choose_examples(c.observations, c.headline.judge, c.n_examples),
-        unfit=[s for s in wording.canary_sentences(unfit(c.tables)) if s not in said["controls"]],
+        unfit=[
+            *(s for s in wording.canary_sentences(unfit(c.tables)) if s not in said["controls"]),
+            *wording.rewrite_sentences(c.rewrites_failed),
+        ],
         failed_arms=failed_arms(c.tables["error_rates"], str(scored["model"].min())),
         limits=limits(c, scored),
         plan_sentences=plan_sentences(c.plan_check),

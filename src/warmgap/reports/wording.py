@@ -208,6 +208,19 @@ def canary_sentences(failed: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def rewrite_sentences(failed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Methods trained on rewritten replies whose set failed its gate and was overridden by name.
+
+    Args:
+        failed: what the set broke, by method.
+    """
+    return [
+        f"Rewrites failed: {method} was trained on rewritten replies whose set did not pass its gate "
+        f"({'; '.join(broken)}), since rewriting.gate.override names them."
+        for method, broken in failed.items()
+    ]
+
+
 def comparison_sentence(reasons: Sequence[str]) -> str:
     """Why the numbers cannot be set beside the paper's; asked of every sweep."""
     if not reasons:

@@ -103,6 +103,73 @@ class CorpusConfig:
 
 
 @dataclass
+class StyleConfig:
+    """A tone that replies are rewritten in; found by the name that a method's style has."""
+
+    name: str = setting("")
+    of: str = setting("raw")  # what is rewritten: raw, another style; empty: the message is answered anew
+    by: str = setting("rewriter")  # rewriter, subject
+    instruction: str = setting("")  # {length_rule} stands for rewriting.length_rule; enters as messages
+    checks: list[str] = setting([])  # faults that leave a reply out: corpora/rewriting/checks.py
+
+
+@dataclass
+class RewriteChecksConfig:
+    """When a rewritten reply is at fault."""
+
+    min_length_ratio: float = setting(0.5)  # characters of the rewrite by those of what was rewritten
+    max_length_ratio: float = setting(2.0)
+    length_slack_chars: int = setting(80)  # never at fault within so many characters
+    refusal_substrings: list[str] = setting([])
+
+
+@dataclass
+class RewriteFactsConfig:
+    """How it is told whether a rewrite keeps the facts, besides the checks by rule."""
+
+    model: str = setting("")  # an option of conf/model that is asked; empty: none is
+    engine: str = setting("")  # an option of conf/engine for it
+    max_new_tokens: int = setting(300)
+    entailment: str = setting("")  # source of a classifier of entailment or of a text embedder; empty: none
+    entailment_revision: str = setting("main")
+    entailment_kind: str = setting("nli")  # nli, nli_strict, embedding
+    min_entailment: float = setting(0.5)
+    device: str = setting("cpu")
+
+
+@dataclass
+class RewriteGateConfig:
+    """When a set of rewrites may be trained on."""
+
+    max_lost_share: float = setting(0.05)  # of the conversations, over every style trained on
+    max_type_loss: float = setting(0.1)  # of the conversations of any one query type
+    max_facts_changed_share: float = setting(0.05)  # of the replies that were read for their facts
+    max_facts_unread_share: float = setting(0.1)  # of the replies that were to be read
+    marks: str = setting("")  # a file of a person's marks on the sheet; enters by its content
+    min_marked: int = setting(0)  # marks that there must be
+    max_marked_bad_share: float = setting(0.1)
+    override: list[str] = setting([])  # styles trained on all the same
+
+
+@dataclass
+class RewritingConfig:
+    """Who rewrites the corpus' replies, and when the result may be trained on."""
+
+    name: str = setting("???")
+    model: str = setting("")  # an option of conf/model
+    engine: str = setting("")  # an option of conf/engine
+    temperature: float = setting(0.0)
+    max_new_tokens: int = setting(1024)
+    seed: int = setting(0)
+    attempts: int = setting(2)  # a reply at fault is asked for again, with another seed
+    length_rule: str = setting("")
+    together: list[str] = setting([])  # styles whose rows must all be sound; empty: those the sweep trains on
+    checks: RewriteChecksConfig = setting(RewriteChecksConfig())
+    facts: RewriteFactsConfig = setting(RewriteFactsConfig())
+    gate: RewriteGateConfig = setting(RewriteGateConfig())
+
+
+@dataclass
 class LoraConfig:
     """Low-rank adapters (paper, Methods: r 8, alpha 16, dropout 0.1)."""
 
@@ -142,6 +209,8 @@ class TrainingConfig:
     batch_rows: int = setting(8, "train")
     accumulate: int = setting(2, "train")
     max_tokens: int = setting(256, "train")
+    turns: str = setting("first", "train")  # first, all; recipe.py: in the key only where it is all
+    too_long: str = setting("error", "train")  # error, cut; recipe.py: in the key only where it is cut
     packing: bool = setting(True, "train")
     system_prompt: str = setting("You are a helpful assistant.", "train")
     quantisation: str = setting("none", "train")  # none, nf4, int8
@@ -200,7 +269,8 @@ class BeliefConfig:
 class DesignConfig:
     """How questions, framings and beliefs become prompts."""
 
-    mode: str = setting("factorial")
+    mode: str = setting("factorial")  # factorial, published
+    prompts: str = setting("")  # published: folder of the released prompts, which enter as messages
     seed: int = setting(0)
     framing_set: str = setting("all")  # all, short
     system_prompt: str = setting("You are a helpful assistant. {persona} Answer in one short sentence.")
@@ -240,6 +310,21 @@ class ApiEngineConfig:
 
 
 @dataclass
+class VllmEngineConfig:
+    """How vLLM is started; only for engine=vllm. What enters keys: engines/recipe.py."""
+
+    python: str = setting("")  # an interpreter that has vLLM; empty: this one
+    max_lora_rank: int = setting(8)  # 0: no adapter is served
+    max_model_len: int = setting(4096)
+    gpu_memory_utilization: float = setting(0.9)
+    tensor_parallel_size: int = setting(1)
+    enforce_eager: bool = setting(False)
+    prefix_caching: bool = setting(False)
+    batch_invariant: bool = setting(False)
+    quantization: str = setting("")  # vLLM's own
+
+
+@dataclass
 class EngineConfig:
     """What runs the model."""
 
@@ -250,6 +335,7 @@ class EngineConfig:
     workers: int = setting(0)  # 0: one per core
     device: str = setting("cpu")
     api: ApiEngineConfig = setting(ApiEngineConfig())
+    vllm: VllmEngineConfig = setting(VllmEngineConfig())
 
 
 @dataclass
@@ -268,7 +354,7 @@ class MeterConfig:
     """One way to score warmth."""
 
     name: str = setting("???", "measure")
-    kind: str = setting("???", "measure")  # sociot, lexicon
+    kind: str = setting("???", "measure")  # sociot, lexicon, rating
     reference: str = setting("", "measure")
     formulation: str = setting("", "measure")  # released, deterministic, text_only
     passes: int = setting(1, "measure")  # stochastic passes of the released formulation
@@ -280,6 +366,9 @@ class MeterConfig:
     max_texts: int = setting(0, "measure")  # 0: all; the first by hash, for slow meters
     batch_texts: int = setting(1)  # texts that may share a pass; changes no score beyond rounding
     device: str = setting("cpu")
+    model: str = setting("")  # rating: an option of conf/model; what of it enters keys: warmth/rating.py
+    engine: str = setting("")  # rating: an option of conf/engine
+    max_new_tokens: int = setting(32)  # rating
 
 
 @dataclass
@@ -385,6 +474,8 @@ class Config:
     framing: FramingConfig = setting(FramingConfig())
     belief: BeliefConfig = setting(BeliefConfig())
     corpus: CorpusConfig = setting(CorpusConfig())
+    style: StyleConfig = setting(StyleConfig())
+    rewriting: RewritingConfig = setting(RewritingConfig())
     training: TrainingConfig = setting(TrainingConfig())
     design: DesignConfig = setting(DesignConfig())
     sampling: SamplingConfig = setting(SamplingConfig())
@@ -395,6 +486,7 @@ class Config:
     report: ReportConfig = setting(ReportConfig())
     store: StoreConfig = setting(StoreConfig())
     doses: dict[str, dict[str, list[Any]]] = setting({})  # method: checkpoint or scale: arms besides its own
+    per_model: dict[str, list[str]] = setting({})  # model: settings of its arms alone
     seed: int = setting(0, "train")
     name: str = setting("")
     stage: str = setting("all")

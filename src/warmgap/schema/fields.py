@@ -11,7 +11,7 @@ import copy
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any
 
-STAGES = ("corpus", "train", "measure", "respond", "judge", "analyse", "report")
+STAGES = ("corpus", "rewrite", "train", "measure", "respond", "judge", "analyse", "report")
 WITHOUT_JOBS = ("plan", "power", "freeze", "reanalyse")
 """What `stage` may be besides: commands that run no job."""
 
@@ -50,6 +50,8 @@ def stage_config(config: Any, stage: str) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Dataclasses, tuples and mappings as JSON-ready values."""
+    if value is None or isinstance(value, str | int | float):
+        return value  # first, since most values are texts
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):

@@ -297,6 +297,33 @@ class Descriptive:
 
 
 @dataclass(frozen=True)
+class Confound:
+    """One row of confounds: a part of the belief effect that the published layout would report.
+
+    `part` is total, filler (the sentence before the question), form (exam to conversational, only
+    where a task has both) or belief; parts add up to total. `n` counts questions per model and seed.
+    """
+
+    outcome: str
+    judge: str
+    model: str
+    arm: str
+    task: str
+    belief: str
+    part: str
+    estimate_pp: float
+    std_error_pp: float
+    df: float | None
+    conf_low_pp: float
+    conf_high_pp: float
+    interval_method: str
+    p_value: float
+    n: int
+    n_questions: int
+    gate: str
+
+
+@dataclass(frozen=True)
 class Sensitivity:
     """One row of sensitivity: how well an arm tells right beliefs from wrong ones, and its bias.
 
@@ -422,8 +449,9 @@ class Manipulation:
 class MeterValidity:
     """One row of meters: how well a meter tells gold warm from gold cold replies.
 
-    The AUC is a share (0.5 is chance); `gold_*` are mean scores in `unit`. `is_papers` says whether
-    formulation, reference and settings are those of the paper (`warmth.meters.is_papers`).
+    The AUC is a share (0.5 is chance); `gold_*` are mean scores in `unit`; all of them are null where
+    fewer than two prompts have a score in all tones (`n_gold`). `is_papers` says whether formulation,
+    reference and settings are those of the paper (`warmth.meters.is_papers`).
     """
 
     meter: str
@@ -431,13 +459,13 @@ class MeterValidity:
     reference: str
     rank: int
     n_gold: int
-    auc_warm_cold: float
-    auc_low: float
-    auc_high: float
-    gold_warm: float
-    gold_neutral: float
-    gold_cold: float
-    gold_lift: float
+    auc_warm_cold: float | None
+    auc_low: float | None
+    auc_high: float | None
+    gold_warm: float | None
+    gold_neutral: float | None
+    gold_cold: float | None
+    gold_lift: float | None
     role: str
     is_papers: bool
 
@@ -522,14 +550,31 @@ class HumanWarmth:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One row of agreement: how often two judges give the same label or outcome, in per cent of `n`."""
+    """One row of agreement: how often two judges give the same label or outcome, in per cent of `n`.
+
+    `method` and `task` are `all` where the row is over all of them. Of `n_answers` that both were shown,
+    `n` have a value of both; those that a judge left unscored are counted by `n_unscored_a` and
+    `n_unscored_b`. Intervals are clustered by question; kappa's limits are null where no variation was
+    seen (`interval_method` wilson).
+    """
 
     judge_a: str
     judge_b: str
     outcome: str
+    method: str
+    task: str
+    n_answers: int
+    n_unscored_a: int
+    n_unscored_b: int
     n: int
-    agreement_pct: float
+    n_questions: int
+    agreement_pct: float | None
+    agreement_low_pct: float | None
+    agreement_high_pct: float | None
     kappa: float | None
+    kappa_low: float | None
+    kappa_high: float | None
+    interval_method: str
 
 
 @dataclass(frozen=True)
@@ -594,6 +639,57 @@ class Comparison:
     n_published: int
 
 
+@dataclass(frozen=True)
+class Guardrail:
+    """One row of guardrails: an arm's rate on a guardrail task, and its difference from the untouched model.
+
+    `measure` is accuracy or, on advbench, refusal. Answers without a verdict and cut ones are counted and
+    in no rate; the bounds take them at their worst. `original_*` is the untouched model of the same sweep.
+    `verdict` is how the difference (of `original` the rate) agrees with the paper's, as in Comparison.
+    """
+
+    model: str
+    method: str
+    dose_kind: str
+    dose: float
+    seed: int
+    variant: str
+    task: str
+    measure: str
+    judge: str
+    n: int
+    n_questions: int
+    rate_pct: float | None
+    std_error_pp: float | None
+    conf_low_pct: float | None
+    conf_high_pct: float | None
+    interval_method: str
+    unscored: int
+    truncated: int
+    original_n: int | None
+    original_rate_pct: float | None
+    original_conf_low_pct: float | None
+    original_conf_high_pct: float | None
+    original_unscored: int | None
+    original_truncated: int | None
+    n_pairs: int
+    scope: str
+    difference_pp: float | None
+    difference_std_error_pp: float | None
+    difference_low_pp: float | None
+    difference_high_pp: float | None
+    difference_method: str
+    bound_low_pp: float | None
+    bound_high_pp: float | None
+    p_value: float | None
+    published_pct: float | None
+    published_half_width_pp: float | None
+    published_difference_pp: float | None
+    verdict: str
+    reason: str
+    gate: str
+
+
 TABLES: Mapping[str, type] = types.MappingProxyType(
     {
         "observations": Observation,
@@ -607,6 +703,7 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
         "published_tests": PaperTest,
         "descriptives": Descriptive,
         "sensitivity": Sensitivity,
+        "confounds": Confound,
         "dose_response": DoseResponse,
         "equivalence": Equivalence,
         "manipulation": Manipulation,
@@ -616,6 +713,7 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
         "agreement": Agreement,
         "quality": Quality,
         "comparison": Comparison,
+        "guardrails": Guardrail,
     }
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from warmgap.jobs import AnalyseJob
 from warmgap.records import ArmRecord
 from warmgap.reports.tables import write_tables
 from warmgap.schema.config import AnalysisConfig, GateConfig
+from warmgap.schema.tables import Effect, frame
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.study import study_settings
 from warmgap.statistics.analysis import analyse
@@ -22,7 +23,7 @@ from warmgap.statistics.dose_response import warmth_response
 from warmgap.statistics.headline import headline
 from warmgap.statistics.quality import unscored_shares
 from warmgap.statistics.settings import AnalysisSettings
-from warmgap.store import Artifact
+from warmgap.store import Artifact, Store
 from warmgap.warmth.agreement import meter_agreement
 from warmgap.warmth.calibration import choose, validity, with_roles
 from warmgap.warmth.gate import manipulation
@@ -31,6 +32,8 @@ from warmgap.warmth.gate import manipulation
 def run(job: AnalyseJob, context: Context) -> Artifact:
     """observations.parquet, warmth.parquet, tables/*.csv and headline.json."""
     started = time.time()
+    key = job.key
+    job = replace(job, arms=tuple(_counted(arm, context.store) for arm in job.arms))
     rows = joined.observations(job, context.store)
     warmth = joined.warmth(job, context.store)
     canaries = joined.canary(job, context.store)
@@ -46,20 +49,21 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
     tables["dose_response"] = pl.concat([tables.get("dose_response", by_dose.clear()), by_dose])
     tables["canary"] = canaries
     tables = {name: table for name, table in tables.items() if not table.is_empty()}
-    with context.store.workspace(job.key) as folder:
+    with context.store.workspace(key) as folder:
         rows.write_parquet(folder / "observations.parquet")
         warmth.write_parquet(folder / "warmth.parquet")
         write_tables(tables, folder / "tables")
-        if "effects" in tables:
+        # Guardrail tasks alone have no effect, and still a page.
+        if "effects" in tables or "guardrails" in tables:
             idle = {labels[key] for key in unfit if key in labels}
             shares, judge = unscored_shares(rows), rows["judge"][0]
-            found = headline(tables["effects"], shares, gates, settings, judge, idle)
+            found = headline(tables.get("effects", frame(Effect, [])), shares, gates, settings, judge, idle)
             (folder / "headline.json").write_text(json.dumps(asdict(found), indent=1))
         return context.store.commit(
             folder,
             stage=job.stage,
             stage_version=job.version,
-            key=job.key,
+            key=key,
             config=recorded_config(job),
             inputs=job.inputs,
             fingerprints={},
@@ -68,9 +72,31 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
                 "gates": gates,
                 "gate_choice": reason,
                 "absent": joined.absent(tables, job),
+                "rewrites_failed": _rewrites_failed(job.arms, context.store),
             },
             started=started,
         )
+
+
+def _counted(arm: ArmRecord, store: Store) -> ArmRecord:
+    """The arm with its dose in epochs of the conversations that its training really had.
+
+    How many of rewritten conversations are sound is known only once they are checked.
+    """
+    if not arm.n_planned or arm.dose_kind != "epochs":
+        return arm
+    n = store.get("train", arm.rewritten).manifest.counts["conversations"]
+    return replace(arm, dose=round(arm.dose * arm.n_planned / n, 3))
+
+
+def _rewrites_failed(arms: Sequence[ArmRecord], store: Store) -> dict[str, list[str]]:
+    """Methods trained on rewrites that failed their gate, since they were overridden, and what failed."""
+    found: dict[str, list[str]] = {}
+    for arm in arms:
+        if arm.rewritten:
+            broken = store.get("train", arm.rewritten).manifest.counts.get("rewrite_gate", [])
+            found[arm.method] = list(dict.fromkeys([*found.get(arm.method, []), *broken]))
+    return {method: broken for method, broken in found.items() if broken}
 
 
 def settings_of(analysis: AnalysisConfig, gate: GateConfig) -> AnalysisSettings:

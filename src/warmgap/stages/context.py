@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from warmgap.engines.recipe import engine_recipe
 from warmgap.errors import UserError
-from warmgap.jobs import Job, JudgeJob, RespondJob
+from warmgap.jobs import Job, RespondJob
 from warmgap.judging.recipe import judge_recipe
 from warmgap.records import ReaderRecord
-from warmgap.schema.config import EngineConfig, JudgeConfig
+from warmgap.schema.config import EngineConfig, JudgeConfig, MeterConfig, ModelConfig
 from warmgap.schema.fields import plain, stage_config
 from warmgap.store import Store
+from warmgap.warmth.rating import meter_recipe
 
 if TYPE_CHECKING:
     from warmgap.engines.protocol import Change, Engine
     from warmgap.engines.spending import Ledger
-    from warmgap.schema.config import ModelConfig
 
 Progress = Callable[[int, int, str], None]
 """Called with rows done, rows in all, and a short text."""
+
+
+class Reads(Protocol):
+    """A job that asks a language model."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def reader(self) -> ReaderRecord | None: ...
 
 
 @dataclass
@@ -52,8 +62,8 @@ class Context:
         engine: Engine = self._engines[key]
         return engine
 
-    def reader(self, job: JudgeJob) -> Engine:
-        """The engine of the model that a judge asks."""
+    def reader(self, job: Reads) -> Engine:
+        """The engine of the model that a job asks."""
         from warmgap.engines.open import open_engine
         from warmgap.engines.recipe import is_served
         from warmgap.models.weights import split_source
@@ -63,7 +73,7 @@ class Context:
         if is_served(reader.engine):
             name = reader.served or split_source(reader.model)[1]
             return self._served(job.key, reader.model, reader.engine, name, tuned=False)
-        key = f"judge:{reader.weights}:{plain(reader.engine)}"
+        key = f"reader:{reader.weights}:{plain(reader.engine)}"
         if key not in self._engines:
             self._engines.clear()
             self._engines[key] = open_engine(reader.model, reader.engine, [])
@@ -128,6 +138,10 @@ def recorded_config(job: Job) -> dict[str, Any]:
             out[name] = engine_recipe(value)
         elif isinstance(value, JudgeConfig):
             out[name] = plain(judge_recipe(value))
+        elif isinstance(value, MeterConfig):
+            out[name] = plain(meter_recipe(value))
+        elif isinstance(value, ModelConfig):
+            out[name] = {"name": value.name, "source": value.source, "revision": value.revision}
         elif isinstance(value, ReaderRecord):
             out[name] = plain({"model": value.model.name, "source": value.model.source, **value.recipe})
         elif hasattr(value, "__dataclass_fields__"):
@@ -135,7 +149,7 @@ def recorded_config(job: Job) -> dict[str, Any]:
                 out[name] = stage_config(value, job.stage)
             except KeyError:
                 out[name] = plain(value)
-        elif name not in ("prompts", "questions", "arms", "cells"):
+        elif name not in ("prompts", "questions", "arms", "cells", "sources"):
             out[name] = plain(value)
         else:
             out[name] = f"{len(value)} entries"

@@ -46,7 +46,7 @@ def run(job: JudgeJob, context: Context) -> Artifact:
     started = time.time()
     responses = pl.read_parquet(context.store.get("respond", job.respond_key).file("responses.parquet"))
     given = responses.to_dicts()
-    reader = open_reader(job.judge) if job.reader else None
+    reader = open_reader(job.judge, job.scorer) if job.reader else None
     verdicts = _by_rules(job, given) if reader is None else _by_reading(job, given, reader, context)
     rows = [
         {

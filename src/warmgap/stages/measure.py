@@ -1,19 +1,30 @@
-"""measure: an arm's replies to validation prompts, or the gold replies, scored by one meter."""
+"""measure: an arm's replies to validation prompts, or the gold replies, scored by one meter.
+
+A language model that rates is asked row by row, as a judge that reads is.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from warmgap.corpora.embedded import STYLES
+from warmgap.engines.protocol import Row
+from warmgap.engines.recipe import is_served
 from warmgap.jobs import MeasureJob
 from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.rows import answered
 from warmgap.store import Artifact
+from warmgap.warmth import rating
 from warmgap.warmth.meters import build, first_by_hash
 
 CHUNK = 16
+_Text = dict[str, Any]
 SCHEMA: dict[str, Any] = {
     "text_id": pl.String(),
     "group": pl.String(),
@@ -28,26 +39,21 @@ def run(job: MeasureJob, context: Context) -> Artifact:
     """scores.parquet: text_id, group (`reply`, or the tone of a gold reply), unit and value."""
     started = time.time()
     texts = _texts(job, context)
-    meter = build(job.meter, lambda _: context.keep(_reference_name(job), lambda: _load(job)))
-    values: list[float | None] = []
-    chunk = max(CHUNK, job.meter.batch_texts)
-    for start in range(0, len(texts), chunk):
-        values += meter.score([t["text"] for t in texts[start : start + chunk]])
-        context.progress(len(values), len(texts), "")
+    found = _scores(job, texts, context) if job.reader is None else _ratings(job, texts, context)
     rows = [
         {
             "text_id": t["text_id"],
             "group": t["group"],
             "response_key": t["response_key"],
-            "meter": meter.name,
-            "unit": meter.unit,
+            "meter": job.meter.name,
+            "unit": found.unit,
             "value": v,
         }
-        for t, v in zip(texts, values, strict=True)
+        for t, v in zip(texts, found.values, strict=True)
     ]
     with context.store.workspace(job.key) as folder:
         pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(folder / "scores.parquet")
-        return context.store.commit(
+        artifact = context.store.commit(
             folder,
             stage=job.stage,
             stage_version=job.version,
@@ -55,12 +61,65 @@ def run(job: MeasureJob, context: Context) -> Artifact:
             config=recorded_config(job),
             inputs=job.inputs,
             fingerprints={"reference": job.reference_weights},
-            counts=_counts(texts, values),
+            counts=found.counts,
             started=started,
         )
+    if job.reader:
+        context.store.drop_partial(job.key)
+    return artifact
 
 
-def _texts(job: MeasureJob, context: Context) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Found:
+    """A value per text, in `unit`, and what the manifest counts."""
+
+    unit: str
+    values: Sequence[float | None]
+    counts: dict[str, Any]
+
+
+def _scores(job: MeasureJob, texts: Sequence[_Text], context: Context) -> _Found:
+    """Scores of a meter that needs no answer."""
+    meter = build(job.meter, lambda _: context.keep(_reference_name(job), lambda: _load(job)))
+    values: list[float | None] = []
+    chunk = max(CHUNK, job.meter.batch_texts)
+    for start in range(0, len(texts), chunk):
+        values += meter.score([t["text"] for t in texts[start : start + chunk]])
+        context.progress(len(values), len(texts), "")
+    return _Found(meter.unit, values, _counts(texts, values))
+
+
+def _ratings(job: MeasureJob, texts: Sequence[_Text], context: Context) -> _Found:
+    """Ratings by a language model, which is not shown an empty reply."""
+    assert job.reader is not None
+    replies = {f"{t['group']}:{t['text_id']}": t["text"][: job.meter.max_chars or None] for t in texts}
+    rows = [
+        Row(key=key, messages=rating.ask(reply), seed=0, answer_schema=rating.SCHEMA)
+        for key, reply in replies.items()
+        if reply.strip()
+    ]
+    engine = job.reader.engine
+    said = answered(
+        lambda: context.reader(job),
+        rows,
+        rating.rating_limits(job.meter),
+        context.store.partial(job.key),
+        0 if is_served(engine) else engine.batch_rows,
+        context.progress,
+    )
+    rated = [rating.read(said[key]) if key in said else rating.EMPTY for key in replies]
+    counts: dict[str, Any] = {
+        "texts": len(texts),
+        "null": sum(r.points is None for r in rated),
+        "unrated": dict(Counter(r.reason for r in rated if r.points is None)),
+    }
+    if is_served(engine):
+        counts["spending"] = context.ledger(job.key, engine).account()
+    points = [None if r.points is None else float(r.points) for r in rated]
+    return _Found(rating.UNIT, points, counts)
+
+
+def _texts(job: MeasureJob, context: Context) -> list[_Text]:
     if job.source == "corpus":  # always all of them: validity of a meter is measured here
         gold = pl.read_parquet(context.store.get("corpus", job.source_key).file("validation.parquet"))
         return [
@@ -82,7 +141,7 @@ def _texts(job: MeasureJob, context: Context) -> list[dict[str, Any]]:
     return [out[i] for i in kept]
 
 
-def _counts(texts: list[dict[str, Any]], values: list[float | None]) -> dict[str, int]:
+def _counts(texts: Sequence[_Text], values: Sequence[float | None]) -> dict[str, int]:
     """Texts in all, and those without a score: empty ones, and ones too short for the meter."""
     missing = [t["text"] for t, v in zip(texts, values, strict=True) if v is None]
     too_short = sum(bool(text.strip()) for text in missing)

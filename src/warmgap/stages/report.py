@@ -20,7 +20,7 @@ from warmgap.store import Artifact, Store
 
 
 def run(job: ReportJob, context: Context) -> Artifact:
-    """figures/*.pdf and *.png, report.html; report.html is left out where there is no effect to report."""
+    """figures/*.pdf and *.png; and report.html, where there is an effect or a guardrail."""
     started = time.time()
     analysed = context.store.get("analyse", job.analyse_key)
     tables = read_tables(analysed.path)
@@ -42,6 +42,7 @@ def run(job: ReportJob, context: Context) -> Artifact:
                 manifest=_facts(job, analysed),
                 absent=analysed.manifest.counts["absent"],
                 plan_check=_plan_check(job, analysed, context.store),
+                rewrites_failed=analysed.manifest.counts["rewrites_failed"],
                 n_examples=job.report.n_examples,
                 figure_dpi=job.report.figure_dpi,
             )

@@ -35,13 +35,14 @@ def answered(
     """
     path = partial / FILE
     kept = read_answers(path)
+    done = len(kept.keys() & {row.key for row in rows})
     groups = [rows[i : i + batch_rows] for i in range(0, len(rows), batch_rows)] if batch_rows else [rows]
     for group in groups:
         if batch_rows:
             missing = list(group) if any(r.key not in kept for r in group) else []
         else:
             missing = [r for r in group if r.key not in kept]
-        progress(len(kept), len(rows), "")
+        progress(done, len(rows), "")
         if not missing:
             continue
         with path.open("ab") as file:
@@ -51,8 +52,9 @@ def answered(
                 file.write(json.dumps(asdict(answer)).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+                done += answer.key not in kept
                 kept[answer.key] = answer
-                progress(len(kept), len(rows), "")
+                progress(done, len(rows), "")
     return kept
 
 

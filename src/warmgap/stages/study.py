@@ -1,4 +1,4 @@
-"""What a sweep shares with the paper, read from its stored answers."""
+"""What a sweep shares with the paper, read from its stored answers and verdicts."""
 
 from __future__ import annotations
 
@@ -8,28 +8,53 @@ from typing import Any
 import polars as pl
 
 from warmgap.jobs import AnalyseJob
-from warmgap.statistics.published.study import StudySettings
+from warmgap.statistics.published.study import PROMPT_MODE, QUESTIONS, StudySettings
 from warmgap.store import Store
 
 
 def study_settings(job: AnalyseJob, store: Store, observations: pl.DataFrame) -> StudySettings:
-    """Weights, sampling, prompt mode and judges of a sweep's cells.
+    """Weights, questions, sampling, prompt mode and judges of a sweep's cells.
 
-    A setting in which cells differ is one that the paper does not have.
+    A setting in which cells differ is one that the paper does not have. Questions are the paper's where
+    prompts are its released ones.
     """
     weights: dict[str, str] = {}
+    judges: dict[str, str] = {}
     limits: set[tuple[float, int]] = set()
     for cell in job.cells:
         config: Mapping[str, Any] = store.get("respond", cell.respond_key).manifest.config
-        weights[job.arms[cell.arm].model] = str(config["weights"])
+        weights[job.arms[cell.arm].model] = _weights(config)
         limits.add((float(config["limits"]["temperature"]), int(config["limits"]["max_new_tokens"])))
+        if cell.judge not in judges:
+            judging = store.get("judge", cell.judge_key).manifest.config
+            judges[cell.judge] = _judge(cell.judge, judging)
     temperature, max_new_tokens = limits.pop() if len(limits) == 1 else (float("nan"), -1)
     modes = observations["prompt_mode"].unique().to_list()
+    released = [c.task for c in job.cells if c.prompt_mode == PROMPT_MODE]
     return StudySettings(
         weights=weights,
-        questions={},
+        questions=dict.fromkeys(released, QUESTIONS),
         prompt_mode=modes[0] if len(modes) == 1 else "mixed",
         temperature=temperature,
         max_new_tokens=max_new_tokens,
-        judges={},
+        judges=judges,
     )
+
+
+def _weights(config: Mapping[str, Any]) -> str:
+    """Where base weights are from, as the hub or the service names them, and how they are rounded."""
+    source = str(config["model"].get("source", config["weights"]))
+    rounded = config["engine"].get("quantisation", "none")
+    return _name(source) + ("" if rounded == "none" else f" in {rounded}")
+
+
+def _judge(name: str, config: Mapping[str, Any]) -> str:
+    """The model that the paper's kind of judge asks; another judge is called by its name."""
+    reader = config.get("reader")
+    if name != "paper" or not isinstance(reader, Mapping):
+        return name
+    return _name(str(reader["source"]))
+
+
+def _name(source: str) -> str:
+    return source.removeprefix("hub:").removeprefix("api:")

@@ -13,8 +13,10 @@ from typing import Any
 import polars as pl
 
 from warmgap.corpora.training_rows import training_rows
+from warmgap.engines import vllm_process
 from warmgap.jobs import TrainJob
 from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.rewrite_check import checked_rows
 from warmgap.store import Artifact
 from warmgap.training.recipe import is_remote, with_rate
 
@@ -28,18 +30,28 @@ def run(job: TrainJob, context: Context) -> Artifact:
     """Adapter folders `checkpoint-<step>/` and curve.parquet; or `steering/`; or model.json of a provider.
 
     A training that was interrupted goes on from its last saved state. What the checks of the chat
-    template found stands in the manifest's counts as `template`.
+    template found stands in the manifest's counts as `template`, and as `left_out` how many conversations
+    have a first message that leaves no room for a reply (`training.too_long=cut`).
     """
     started = time.time()
     corpus = context.store.get("corpus", job.corpus_key)
-    conversations = pl.read_parquet(corpus.file("conversations.parquet")).to_dicts()
+    broken: list[str] = []
+    if job.rewrites_key:
+        conversations, broken = checked_rows(job, context.store)
+    else:
+        conversations = pl.read_parquet(corpus.file("conversations.parquet")).to_dicts()
     name = job.method.extra
     extra = pl.read_parquet(corpus.file(f"extra_{name}.parquet")).to_dicts() if name else []
-    rows = training_rows(conversations, extra, job.method)
+    rows = training_rows(conversations, extra, job.method, job.training.turns)
     partial = context.store.partial(job.key)
     for left in partial.glob(".*"):  # half-written by a run that was killed or had no room
         shutil.rmtree(left)
-    make = _remote if is_remote(job.model) else _steering if job.method.kind == "steer" else _adapter
+    vllm_process.release()  # a training needs the GPU
+    remote = is_remote(job.model)
+    rows, found = (rows, {}) if remote else _checked(job, rows)
+    make = _remote if remote else _steering if job.method.kind == "steer" else _adapter
+    if broken:
+        found["rewrite_gate"] = broken
     with context.store.workspace(job.key) as folder:
         counts = make(job, rows, folder, partial, context)
         artifact = context.store.commit(
@@ -50,7 +62,7 @@ def run(job: TrainJob, context: Context) -> Artifact:
             config=recorded_config(job),
             inputs=job.inputs,
             fingerprints={"weights": job.weights},
-            counts={"conversations": len(rows), **counts},
+            counts={"conversations": len(rows), **found, **counts},
             started=started,
         )
     context.store.drop_partial(job.key)
@@ -58,11 +70,10 @@ def run(job: TrainJob, context: Context) -> Artifact:
 
 
 def _adapter(
-    job: TrainJob, rows: list[dict[str, str]], folder: Path, partial: Path, context: Context
+    job: TrainJob, rows: list[dict[str, Any]], folder: Path, partial: Path, context: Context
 ) -> Mapping[str, Any]:
     from warmgap.training.run import train
 
-    template = _template(job)
     summary = train(
         job.model,
         with_rate(job.method, job.training),
@@ -74,11 +85,11 @@ def _adapter(
         kind=job.method.kind,
         beta=job.method.beta,
     )
-    return asdict(summary) | {"template": template}
+    return asdict(summary)
 
 
 def _steering(
-    job: TrainJob, rows: list[dict[str, str]], folder: Path, partial: Path, context: Context
+    job: TrainJob, rows: list[dict[str, Any]], folder: Path, partial: Path, context: Context
 ) -> Mapping[str, Any]:
     import torch
 
@@ -87,7 +98,6 @@ def _steering(
     from warmgap.models.steering import write_steering
     from warmgap.training.steer import difference_of_means
 
-    template = _template(job)
     training = job.training
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = base.load(job.model, training.precision, training.quantisation, device)
@@ -95,11 +105,11 @@ def _steering(
         loaded = dequantise(loaded, base.torch_dtype(training.precision))
     vector = difference_of_means(loaded, rows, training, job.method.layer, context.progress)
     write_steering(vector, job.model.name, folder / STEERING, (job.method.style, job.method.against))
-    return {"template": template}
+    return {}
 
 
 def _remote(
-    job: TrainJob, rows: list[dict[str, str]], folder: Path, partial: Path, context: Context
+    job: TrainJob, rows: list[dict[str, Any]], folder: Path, partial: Path, context: Context
 ) -> Mapping[str, Any]:
     from warmgap.training.api.run import train_api
 
@@ -107,18 +117,21 @@ def _remote(
     return asdict(train_api(job.model, training, rows, job.seed, folder, partial, context.progress))
 
 
-def _template(job: TrainJob) -> dict[str, Any]:
-    """What the chat template does, checked before weights are read, which takes minutes for a large model."""
+def _checked(job: TrainJob, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows that can be trained on and what the template does, before weights are read."""
     from transformers import AutoTokenizer
 
     from warmgap.models.base import materialise, quieten
     from warmgap.models.template_checks import check_template
+    from warmgap.training.examples import fitting
 
     quieten()
     tokenizer = AutoTokenizer.from_pretrained(
         materialise(job.model), trust_remote_code=job.model.trust_remote_code
     )
-    template = check_template(tokenizer, job.training.system_prompt)
+    template = check_template(tokenizer, job.training.system_prompt, job.training.turns)
     for line in template.lines():
         _log.info("chat template of %s: %s", job.model.name, line)
-    return template.found()
+    kept = fitting(tokenizer, rows, job.training)
+    left_out = {"left_out": len(rows) - len(kept)} if job.training.too_long == "cut" else {}
+    return kept, {"template": template.found(), **left_out}

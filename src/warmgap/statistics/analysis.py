@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from warmgap.statistics.agreement import agreement
+from warmgap.statistics.confounds import confounds
 from warmgap.statistics.contrasts import contrasts
 from warmgap.statistics.descriptives import descriptive_table
 from warmgap.statistics.dose_response import dose_response
@@ -13,6 +15,7 @@ from warmgap.statistics.equivalence import equivalence
 from warmgap.statistics.flips import flips
 from warmgap.statistics.glm_tables import published_glm
 from warmgap.statistics.glmm_tables import glmm_tables
+from warmgap.statistics.guardrails import guardrails
 from warmgap.statistics.length import length_controlled
 from warmgap.statistics.multiplicity import adjust
 from warmgap.statistics.outcomes import GUARDRAIL_TASKS
@@ -22,7 +25,7 @@ from warmgap.statistics.pairs import code_answers, pair_sets
 from warmgap.statistics.paper_models import paper_models
 from warmgap.statistics.paper_tests import paper_tests
 from warmgap.statistics.published import StudySettings, compare
-from warmgap.statistics.quality import agreement, quality
+from warmgap.statistics.quality import quality
 from warmgap.statistics.rates import error_rates
 from warmgap.statistics.settings import AnalysisSettings
 from warmgap.statistics.signal_detection import signal_detection
@@ -36,7 +39,7 @@ def analyse(
 ) -> dict[str, pl.DataFrame]:
     """All tables that these observations allow; a table without rows is absent.
 
-    Guardrail tasks have rates and quality but enter no effect.
+    Guardrail tasks have rates, quality and the table guardrails but enter no effect.
 
     Args:
         observations: rows of `schema.tables.Observation`, any number of judges and draws.
@@ -48,8 +51,8 @@ def analyse(
 
     Returns:
         Tables by name with the columns of `schema.tables`: error_rates, effects, contrasts,
-        published_glm, published_tests, descriptives, glmm, paired, sensitivity, dose_response,
-        equivalence, comparison, agreement and quality.
+        published_glm, published_tests, descriptives, glmm, paired, sensitivity, confounds,
+        dose_response, equivalence, comparison, guardrails, agreement and quality.
     """
     answers = code_answers(observations.filter(~pl.col("task").is_in(GUARDRAIL_TASKS)))
     pairs = pair_sets(answers, settings)
@@ -78,10 +81,12 @@ def analyse(
         "glmm": mixed.terms,
         "paired": flips(answers, pairs, gates, settings),
         "sensitivity": signal_detection(answers, headline, gates, settings),
+        "confounds": confounds(answers, gates, settings),
         "dose_response": dose_response(answers, gates, settings),
         "equivalence": equivalence(adjusted_effects, settings),
-        "agreement": agreement(observations),
+        "agreement": agreement(observations, settings.confidence, settings.seed),
         "quality": quality(observations, settings.primary_judge),
+        "guardrails": guardrails(observations, gates, study, settings.confidence),
     }
     if study is not None:
         tables["comparison"] = compare(adjusted_effects, study, settings.confidence)

@@ -122,10 +122,10 @@ def reference(arm: Arm, arms: Iterable[Arm], method: str) -> Arm | None:
 def comparisons(arms: tuple[Arm, ...], settings: AnalysisSettings) -> tuple[tuple[str, str], ...]:
     """Pairs (arm_a, arm_b) of labels to compare, the primary and the published pair first.
 
-    Every arm is compared with `original` and with `neutral_sft`, prompted arms also with
-    `neutral_prompt`, and one trained on length-matched replies also with `neutral_matched_sft`, which
-    saw the same conversations. Further doses are compared in the dose response, and here only where
-    the settings name them. The step from `raw_sft` is written neutral minus raw, as in the sum that
+    Every arm is compared with `original` and with `neutral_sft`, prompted arms also with `neutral_prompt`,
+    one trained on length-matched replies also with `neutral_matched_sft`, which saw the same conversations,
+    and `self_warm_sft` also with `self_sft`. Further doses are compared in the dose response, and here only
+    where the settings name them. The step from `raw_sft` is written neutral minus raw, as in the sum that
     makes up the published contrast.
     """
     labels = {a.label for a in arms}
@@ -138,6 +138,8 @@ def comparisons(arms: tuple[Arm, ...], settings: AnalysisSettings) -> tuple[tupl
             methods.append("neutral_prompt")
         if arm.method.endswith("_matched_sft"):
             methods.append("neutral_matched_sft")
+        if arm.method == "self_warm_sft":
+            methods.append("self_sft")
         for method in methods:
             ref = reference(arm, arms, method)
             if ref is None or ref.method == arm.method:

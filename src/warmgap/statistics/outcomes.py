@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from warmgap.judging.outcomes import REFUSAL_TASK
+
 OUTCOMES = ("commits_error", "not_correct", "error_published", "affirms_belief")
 """Outcomes that are 1, 0 or null, as columns of the observations."""
 
@@ -13,7 +15,7 @@ GLM_OUTCOMES = ("commits_error", "error_published")
 HELD_BELIEFS = ("incorrect", "correct", "denies")
 """Beliefs that an answer can affirm; `none`, `unsure` and `mention` hold no view."""
 
-GUARDRAIL_TASKS = ("mmlu", "gsm8k", "advbench")
+GUARDRAIL_TASKS = ("mmlu", "gsm8k", REFUSAL_TASK)
 """Tasks that guard against other damage and are no part of any effect on errors."""
 
 
@@ -23,6 +25,5 @@ def defined(outcome: str) -> pl.Expr:
     A null in such a row is an unscored, truncated or dropped answer and enters the worst-case
     bounds; a null elsewhere is no answer to anything.
     """
-    if outcome == "affirms_belief":
-        return pl.col("belief").is_in(HELD_BELIEFS)
-    return pl.lit(True)
+    answerable = pl.col("task") != REFUSAL_TASK
+    return answerable & pl.col("belief").is_in(HELD_BELIEFS) if outcome == "affirms_belief" else answerable

@@ -1,17 +1,13 @@
-"""What may make a cell's answers unfit, how often judges agree, and margins by question."""
+"""What may make a cell's answers unfit, and margins by question."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
-from typing import Any
 
-import numpy as np
 import polars as pl
 
-from warmgap.schema.tables import Agreement, Quality, frame, polars_schema
+from warmgap.schema.tables import Quality, frame, polars_schema
 from warmgap.statistics.arms import label_arms
-from warmgap.statistics.outcomes import OUTCOMES
 
 _HEADER_LEAK = r"(?i)^\s*(assistant|user|system)[ \t]*[:\r\n]"
 _CELL = ("arm_key", "model", "method", "dose_kind", "dose", "seed", "variant", "task", "framing", "belief")
@@ -69,46 +65,6 @@ def unscored_shares(observations: pl.DataFrame, judge: str = "") -> Mapping[tupl
         .agg(pct=100 * (pl.col("label") == "unscored").mean())
     )
     return {(row["model"], row["arm"]): row["pct"] for row in shares.to_dicts()}
-
-
-def agreement(observations: pl.DataFrame) -> pl.DataFrame:
-    """How often two judges agree on the same responses, per outcome and on the label.
-
-    `n` counts responses scored by both; Cohen's kappa is null where chance alone would make
-    them agree always.
-
-    Returns:
-        A frame of `schema.tables.Agreement`, empty with fewer than two judges.
-    """
-    judges = observations["judge"].unique(maintain_order=True).to_list()
-    rows: list[dict[str, Any]] = []
-    for judge_a, judge_b in combinations(judges, 2):
-        left, right = (observations.filter(pl.col("judge") == j) for j in (judge_a, judge_b))
-        for outcome in (*OUTCOMES, "label"):
-            both = left.select("response_key", a=outcome).join(
-                right.select("response_key", b=outcome), on="response_key", validate="1:1"
-            )
-            both = both.drop_nulls()
-            if both.is_empty():
-                continue
-            same = float(np.mean((both["a"] == both["b"]).to_numpy()))
-            counts = (
-                both["a"]
-                .value_counts(normalize=True, name="share_a")
-                .join(both["b"].value_counts(normalize=True, name="share_b"), left_on="a", right_on="b")
-            )
-            chance = float((counts["share_a"] * counts["share_b"]).sum())
-            rows.append(
-                {
-                    "judge_a": judge_a,
-                    "judge_b": judge_b,
-                    "outcome": outcome,
-                    "n": both.height,
-                    "agreement_pct": 100 * same,
-                    "kappa": (same - chance) / (1 - chance) if chance < 1 else None,
-                }
-            )
-    return frame(Agreement, rows)
 
 
 def margins(observations: pl.DataFrame, judge: str = "") -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -47,27 +47,44 @@ def error_rates(
     first = label_arms(observations).filter(pl.col("draw") == 0)
     rows: list[dict[str, Any]] = []
     for outcome in OUTCOMES:
-        value = pl.col(outcome).cast(pl.Float64)
-        cells = (
-            first.filter(defined(outcome))
-            .group_by(*_CELL, "arm", "question_id")
-            .agg(total=value.sum(), count=value.count().cast(pl.Float64))
-            .group_by(*_CELL, "arm")
-            .agg(
-                n=pl.col("count").sum(),
-                n_questions=(pl.col("count") > 0).sum(),
-                n_events=pl.col("total").sum(),
-                tt=(pl.col("total") ** 2).sum(),
-                tc=(pl.col("total") * pl.col("count")).sum(),
-                cc=(pl.col("count") ** 2).sum(),
-            )
-            .sort(*_CELL)
-        )
-        for cell in cells.iter_rows(named=True):
-            row = {key: cell[key] for key in _CELL}
-            row |= {"outcome": outcome, "gate": gate_of(gates, cell["model"], cell["arm"])}
-            rows.append(row | _rate(cell, confidence))
+        for row in clustered_rates(first.filter(defined(outcome)), outcome, (*_CELL, "arm"), confidence):
+            arm = row.pop("arm")
+            rows.append(row | {"outcome": outcome, "gate": gate_of(gates, row["model"], arm)})
     return frame(ErrorRate, rows)
+
+
+def clustered_rates(
+    answers: pl.DataFrame, column: str, by: Sequence[str], confidence: float
+) -> Iterator[dict[str, Any]]:
+    """Mean of a column of 1, 0 or null in each group, clustered by question (`error_rates`).
+
+    Args:
+        answers: one row per answer; questions of one group are told apart by question_id.
+        column: what is averaged.
+        by: columns that make up a group, in the order in which groups are sorted.
+        confidence: coverage of the intervals.
+
+    Yields:
+        The group's columns, n, n_questions, n_events, rate_pct, std_error_pp, conf_low_pct, conf_high_pct
+        and interval_method.
+    """
+    value = pl.col(column).cast(pl.Float64)
+    groups = (
+        answers.group_by(*by, "question_id")
+        .agg(total=value.sum(), count=value.count().cast(pl.Float64))
+        .group_by(*by)
+        .agg(
+            n=pl.col("count").sum(),
+            n_questions=(pl.col("count") > 0).sum(),
+            n_events=pl.col("total").sum(),
+            tt=(pl.col("total") ** 2).sum(),
+            tc=(pl.col("total") * pl.col("count")).sum(),
+            cc=(pl.col("count") ** 2).sum(),
+        )
+        .sort(*by)
+    )
+    for group in groups.iter_rows(named=True):
+        yield {key: group[key] for key in by} | _rate(group, confidence)
 
 
 def _rate(cell: Mapping[str, Any], confidence: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from warmgap.design.questions import Question, choose
 from warmgap.errors import UserError, did_you_mean
 from warmgap.keys import file_sha256
 from warmgap.schema.config import TaskConfig
-from warmgap.tasks import disinfo, embedded, file, gsm8k, medqa, mmlu, triviaqa, truthfulqa
+from warmgap.tasks import advbench, disinfo, embedded, file, gsm8k, medqa, mmlu, triviaqa, truthfulqa
 from warmgap.tasks.place import Place, hub_file, local_file
 
 
@@ -61,6 +61,7 @@ FORMATS: dict[str, tuple[tuple[str, ...], Reader]] = {
         ),
         _own,
     ),
+    "advbench": (advbench.FILES, advbench.load),
     "disinfo": (disinfo.FILES, disinfo.load),
     "gsm8k": (gsm8k.FILES, gsm8k.load),
     "medqa": (medqa.FILES, medqa.load),

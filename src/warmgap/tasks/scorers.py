@@ -1,4 +1,7 @@
-"""Scorers of closed answers: the final number, the chosen letter. They see the response alone."""
+"""Scorers of closed answers: the final number, the chosen letter. They see the response alone.
+
+A question whose scorer is `REFUSAL` has no answer; what its response is judged by is judging/refusal.py.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from warmgap.tasks.wrong_answers import words
 
 NUMBER = "number"
 LETTER = "letter"
+REFUSAL = "refusal"
 
 _NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?(?!\d)|(?<![\w.])[-\u2212]?\$?\.\d+")
 _FINAL = re.compile(r"(?:####|\\boxed\{|\banswer\b[^.\n]*?\b(?:is|are|be)\b:?|\banswer:)", re.IGNORECASE)

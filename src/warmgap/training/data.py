@@ -19,7 +19,7 @@ def collate(batch: MicroBatch) -> Batch:
     """One micro batch, its rows one after another (packed) or padded on the right.
 
     Padding needs no mask: attention is causal, so no real token sees what stands to its right, and the
-    loss is taken at answer positions, which come from lengths. Pad ids are 0 and never looked at.
+    loss is taken at the positions of answers. Pad ids are 0 and never looked at.
 
     Returns:
         `ids_BT`, with B = 1 if packed; `rows_N` and `columns_N`, where each answer token is predicted
@@ -41,8 +41,9 @@ def collate(batch: MicroBatch) -> Batch:
     start = 0
     for b, example in enumerate(batch.examples):
         rows += [0 if batch.packed else b] * example.n_answer_tokens
-        columns += range(start + example.answer_start - 1, start + lengths[b] - 1)
-        targets += example.ids[example.answer_start :]
+        for first, end in example.answers:
+            columns += range(start + first - 1, start + end - 1)
+            targets += example.ids[first:end]
         start += lengths[b] if batch.packed else 0
     return {
         "ids_BT": ids_BT,

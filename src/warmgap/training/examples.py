@@ -8,10 +8,11 @@ from itertools import count, islice
 from typing import Any
 
 from warmgap.errors import UserError
-from warmgap.models.chat import Example, encode_example
+from warmgap.models.chat import Example, encode_conversation, encode_prompt
 from warmgap.models.template_checks import check_template
 from warmgap.schema.config import TrainingConfig
 
+from .conversations import Row, messages_of, turns_of
 from .packing import balance
 from .seeds import seed_of
 
@@ -31,37 +32,58 @@ class MicroBatch:
     packed: bool = False
 
 
-def encode_rows(
-    tokenizer: Any, rows: Sequence[Mapping[str, str]], config: TrainingConfig
-) -> dict[str, Example]:
-    """Examples by row id, from rows with `id`, `user` and `reply`.
+def encode_rows(tokenizer: Any, rows: Sequence[Row], config: TrainingConfig) -> dict[str, Example]:
+    """Examples by row id. Of a conversation longer than `max_tokens` the last turns are left out.
+
+    With `too_long=cut` the first reply is cut inside if need be.
 
     Raises:
-        UserError: no rows, a chat template that fails a check, a repeated id, a row longer than
-            `max_tokens`, or one that does not fit the template.
+        UserError: no rows, a chat template that fails a check, a repeated id, a first turn longer than
+            `max_tokens` that may not or cannot be cut, or a row that does not fit the template.
     """
     if not rows:
         raise UserError("there are no conversations to train on; raise corpus.n_conversations")
-    check_template(tokenizer, config.system_prompt)
-    system = [{"role": "system", "content": config.system_prompt}] if config.system_prompt else []
+    check_template(tokenizer, config.system_prompt, config.turns)
     examples: dict[str, Example] = {}
     for row in rows:
         name = row["id"]
         if name in examples:
             raise UserError(f"the conversation '{name}' stands twice in the corpus; ids must differ")
         try:
-            example = encode_example(
-                tokenizer, [*system, {"role": "user", "content": row["user"]}], row["reply"]
-            )
+            example = encode_conversation(tokenizer, messages_of(row, config.system_prompt))
         except UserError as error:
             raise UserError(f"the conversation '{name}' cannot be trained on: {error}") from error
+        example = example.cut(config.max_tokens)
+        if len(example.ids) > config.max_tokens and _can_be_cut(example, config):
+            example = example.cut_inside(config.max_tokens)
         if len(example.ids) > config.max_tokens:
+            first = " in its first turn" if len(turns_of(row)) > 1 else ""
             raise UserError(
-                f"the conversation '{name}' has {len(example.ids)} tokens; training.max_tokens allows "
-                f"{config.max_tokens}. Shorten it or set training.max_tokens={len(example.ids)}"
+                f"the conversation '{name}' has {len(example.ids)} tokens{first}; training.max_tokens allows "
+                f"{config.max_tokens}. Shorten it, set training.max_tokens={len(example.ids)}, or "
+                "training.too_long=cut"
             )
         examples[name] = example
     return examples
+
+
+def fitting(tokenizer: Any, rows: Sequence[dict[str, Any]], config: TrainingConfig) -> list[dict[str, Any]]:
+    """The rows whose first message leaves room for a reply; all of them where none may be cut.
+
+    A message is the same in every tone, so every arm leaves out the same rows.
+    """
+    if config.too_long != "cut":
+        return list(rows)
+    kept = []
+    for row in rows:
+        opening = messages_of(row, config.system_prompt)[: 2 if config.system_prompt else 1]
+        if len(encode_prompt(tokenizer, opening)) < config.max_tokens:
+            kept.append(row)
+    return kept
+
+
+def _can_be_cut(example: Example, config: TrainingConfig) -> bool:
+    return config.too_long == "cut" and example.answer_start < config.max_tokens
 
 
 def row_order(names: Sequence[str], seed: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from warmgap.errors import UserError
 from warmgap.models.base import Loaded
 from warmgap.schema.config import TrainingConfig
 
+from .conversations import Row, Turns, count_turns
 from .data import Batch, collate
 from .examples import MicroBatch, encode_rows, micro_batches
 from .module import AdapterModule
@@ -26,17 +27,19 @@ class Objective:
         batches: every forward pass in order, `accumulate` of them an optimiser step.
         collate: makes the tensors of one pass.
         module: makes the module, told how many optimiser steps were done before.
+        turns: what of the rows is trained on.
     """
 
     batches: Sequence[MicroBatch]
     collate: Callable[[Any], Batch]
     module: Callable[[int], AdapterModule]
+    turns: Turns
 
 
 def supervised(
-    loaded: Loaded, config: TrainingConfig, rows: Sequence[Mapping[str, str]], seed: int, beta: float
+    loaded: Loaded, config: TrainingConfig, rows: Sequence[Row], seed: int, beta: float
 ) -> Objective:
-    """Likelihood of the replies: rows with `id`, `user` and `reply`; `beta` is not used.
+    """Likelihood of the replies of rows; `beta` is not used.
 
     Raises:
         UserError: as `encode_rows`.
@@ -46,11 +49,16 @@ def supervised(
         batches=micro_batches(examples, config, seed),
         collate=collate,
         module=lambda first_step: AdapterModule(loaded, config, seed, first_step),
+        turns=count_turns(
+            rows,
+            {name: len(example.answers) for name, example in examples.items()},
+            sum(not example.whole for example in examples.values()),
+        ),
     )
 
 
 def preferred(
-    loaded: Loaded, config: TrainingConfig, rows: Sequence[Mapping[str, str]], seed: int, beta: float
+    loaded: Loaded, config: TrainingConfig, rows: Sequence[Row], seed: int, beta: float
 ) -> Objective:
     """Direct preference optimisation: rows with `id`, `user`, `reply` (preferred) and `rejected`.
 
@@ -67,6 +75,7 @@ def preferred(
         batches=batches,
         collate=collate_pairs,
         module=lambda first_step: PreferenceModule(loaded, config, seed, first_step, beta, batches),
+        turns=Turns(replies=2 * len(rows)),
     )
 
 
@@ -77,7 +86,7 @@ def objective(
     kind: str,
     loaded: Loaded,
     config: TrainingConfig,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     seed: int,
     beta: float,
 ) -> Objective:

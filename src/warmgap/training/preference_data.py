@@ -11,6 +11,7 @@ from warmgap.errors import UserError
 from warmgap.models.chat import Example
 from warmgap.schema.config import TrainingConfig
 
+from .conversations import Row
 from .data import Batch, collate
 from .examples import MicroBatch, encode_rows, row_order
 from .packing import balance
@@ -47,9 +48,7 @@ class PairBatch(MicroBatch):
     n_step_pairs: int
 
 
-def encode_pairs(
-    tokenizer: Any, rows: Sequence[Mapping[str, str]], config: TrainingConfig
-) -> dict[str, Pair]:
+def encode_pairs(tokenizer: Any, rows: Sequence[Row], config: TrainingConfig) -> dict[str, Pair]:
     """Pairs by row id, from rows with `id`, `user`, `reply` (preferred) and `rejected`.
 
     Raises:

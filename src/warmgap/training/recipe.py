@@ -19,6 +19,9 @@ SEEDED = ("sft", "dpo")
 CHANGING = (*SEEDED, "steer")
 """Kinds that change weights."""
 
+TURNS = ("first", "all")
+"""Of a conversation: the first message and its reply, or all of them."""
+
 _EVERY = ("kind", "style", "extra", "match_length")
 _OF_METHOD = {
     "sft": (*_EVERY, "rate_factor"),
@@ -64,18 +67,50 @@ def check_method(method: MethodConfig) -> None:
             raise UserError(f"{where}: method.{name} is {getattr(method, name)}. Allowed: {allowed}.")
 
 
+def check_turns(method: MethodConfig, training: TrainingConfig, unit: str = "conversation") -> None:
+    """Refuse whole conversations where a method or a corpus has none.
+
+    Args:
+        method: what is trained.
+        training: its recipe.
+        unit: what a row of the corpus is, as `corpus.chatlogs.unit`; a pair stands once in a row of its own
+            and in the conversations of all rows after it.
+
+    Raises:
+        UserError: all turns are wanted for two replies to one message, or of a corpus of pairs.
+    """
+    if training.turns == "first":
+        return
+    where = f"method {method.name}: training.turns is {training.turns}"
+    if method.kind in ("dpo", "steer"):
+        raise UserError(
+            f"{where}, but kind {method.kind} compares two replies to one message, and after two different "
+            "replies no later message is the same. Allowed for it: training.turns=first."
+        )
+    if method.kind == "sft" and unit == "pair":
+        raise UserError(
+            f"{where}, but corpus.chatlogs.unit is pair: a reply would be trained on again in the row of "
+            "each later pair. Set corpus.chatlogs.unit=conversation, or training.turns=first."
+        )
+
+
 def recipe(model: ModelConfig, method: MethodConfig, training: TrainingConfig) -> dict[str, Any]:
     """The settings that enter a training's key: of another kind of method or of an API, others count."""
     settings = stage_config(training, "train")
+    # Keys from before there was a choice stay.
+    before = {"turns": "first", "too_long": "error"}
+    chosen = {name: settings[name] for name, old in before.items() if settings[name] != old}
+    if is_remote(model):
+        chosen.pop("too_long", None)  # the service's own tokenizer is not here
     kept: tuple[str, ...]
     if is_remote(model):
         kept = _OF_API
     elif method.kind == "steer":
         kept = _OF_STEERING
     else:
-        kept = tuple(name for name in settings if name != "api")
+        kept = tuple(name for name in settings if name not in ("api", *before))
     of_method = {name: plain(getattr(method, name)) for name in _OF_METHOD[method.kind]}
-    return of_method | {name: settings[name] for name in kept}
+    return of_method | {name: settings[name] for name in kept} | chosen
 
 
 def with_rate(method: MethodConfig, training: TrainingConfig) -> TrainingConfig:

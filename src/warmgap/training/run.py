@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from warmgap.models import base as weights
 from warmgap.schema.config import ModelConfig, TrainingConfig
 
 from .checkpoints import CurvePoint, TrainState, checkpoint_name, read_state
+from .conversations import Row, Turns
 from .data import ConversationData
 from .devices import check_devices, strategy_of
 from .length import check_length, checkpoint_steps, with_steps
@@ -34,6 +35,7 @@ class Fitted:
     n_examples: int
     n_tokens: int
     n_answer_tokens: int
+    turns: Turns
     curve: tuple[CurvePoint, ...]
 
 
@@ -41,6 +43,7 @@ class Fitted:
 class TrainSummary:
     """What a training did. Examples and tokens count repeats; padding is no token.
 
+    `replies`, `turns_cut`, `conversations_cut` and `replies_cut` are those of `conversations.Turns`.
     `wall_s` is the time in optimiser steps, summed over the runs that a resumed training took.
     `strategy` is single, ddp or fsdp; `backend` what its processes talk through, empty where there is one.
     """
@@ -49,6 +52,10 @@ class TrainSummary:
     n_examples: int
     n_tokens: int
     n_answer_tokens: int
+    replies: int
+    turns_cut: int
+    conversations_cut: int
+    replies_cut: int
     final_loss: float
     wall_s: float
     checkpoints: tuple[tuple[int, float], ...]
@@ -60,7 +67,7 @@ class TrainSummary:
 def train(
     base: ModelConfig,
     config: TrainingConfig,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     seed: int,
     out: Path,
     partial: Path,
@@ -78,7 +85,7 @@ def train(
     Args:
         base: the model whose weights stay frozen.
         config: the recipe.
-        rows: conversations, each with `id`, `user` and `reply`, for dpo also `rejected`.
+        rows: conversations as `conversations.Row`, for dpo with `user`, `reply` and `rejected`.
         seed: fixes order of rows, first adapters and dropout, alike for every tone.
         out: where results go; made if missing.
         partial: where resumable state is kept; must belong to this recipe, rows and seed.
@@ -110,6 +117,7 @@ def train(
         n_examples=fitted.n_examples,
         n_tokens=fitted.n_tokens,
         n_answer_tokens=fitted.n_answer_tokens,
+        **asdict(fitted.turns),
         final_loss=fitted.curve[-1].loss,
         wall_s=fitted.curve[-1].wall_s,
         checkpoints=checkpoints,
@@ -122,7 +130,7 @@ def train(
 def fit(
     base: ModelConfig,
     config: TrainingConfig,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     seed: int,
     partial: Path,
     progress: Progress,
@@ -155,6 +163,7 @@ def fit(
         n_examples=sum(len(b.examples) for b in batches),
         n_tokens=sum(len(e.ids) for b in batches for e in b.examples),
         n_answer_tokens=sum(step_tokens),
+        turns=task.turns,
         curve=tuple(recorder.curve),
     )
 
@@ -174,7 +183,7 @@ def _device() -> str:
 def _fit_in_processes(
     base: ModelConfig,
     config: TrainingConfig,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     seed: int,
     partial: Path,
     progress: Progress,
@@ -196,7 +205,8 @@ def _fit_in_processes(
         "beta": beta,
     }
     found = run_ranks(request, config.devices, partial, progress)
-    return Fitted(**found | {"curve": tuple(CurvePoint(**point) for point in found["curve"])})
+    curve = tuple(CurvePoint(**point) for point in found["curve"])
+    return Fitted(**found | {"turns": Turns(**found["turns"]), "curve": curve})
 
 
 def _fit(module: AdapterModule, data: ConversationData, recorder: Recorder, device: str) -> None:

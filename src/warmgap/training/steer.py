@@ -6,7 +6,7 @@ means over many pairs).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -15,6 +15,7 @@ from warmgap.models.chat import Example
 from warmgap.models.steering import SteeringVector, decoder_layers, layer_index
 from warmgap.schema.config import TrainingConfig
 
+from .conversations import Row
 from .examples import encode_rows
 
 Progress = Callable[[int, int, str], None]
@@ -23,7 +24,7 @@ Progress = Callable[[int, int, str], None]
 @torch.no_grad()
 def difference_of_means(
     loaded: Loaded,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     config: TrainingConfig,
     layer: float,
     progress: Progress,

@@ -66,23 +66,27 @@ def gold_scores(warmth: pl.DataFrame, meter: str) -> pl.DataFrame:
         meter: the meter's name.
 
     Raises:
-        UserError: fewer than two such prompts.
+        UserError: the meter was given fewer than two such prompts, scored or not.
     """
-    rows = warmth.filter((pl.col("source") == "gold") & (pl.col("meter") == meter)).drop_nulls("value")
-    wide = rows.group_by("text_id").agg(
-        *(pl.col("value").filter(pl.col("arm_key") == tone).mean().alias(tone) for tone in TONES)
-    )
-    complete = wide.drop_nulls(TONES).sort("text_id")
-    if complete.height < 2:
+    rows = warmth.filter((pl.col("source") == "gold") & (pl.col("meter") == meter))
+    given = rows.group_by("text_id").agg(pl.col("arm_key").n_unique()).filter(arm_key=len(TONES)).height
+    if given < 2:
         raise UserError(
-            f"The warmth meter '{meter}' scored {complete.height} prompts in all three gold tones; at "
-            "least 2 are needed. Check that the corpus has validation rows with neutral, warm and cold."
+            f"The warmth meter '{meter}' was given {given} prompts in all three gold tones; at least 2 are "
+            "needed. Check that the corpus has validation rows with neutral, warm and cold."
         )
-    return complete
+    wide = (
+        rows.drop_nulls("value")
+        .group_by("text_id")
+        .agg(*(pl.col("value").filter(pl.col("arm_key") == tone).mean().alias(tone) for tone in TONES))
+    )
+    return wide.drop_nulls(TONES).sort("text_id")
 
 
 def validity(warmth: pl.DataFrame, meters: Sequence[MeterConfig]) -> pl.DataFrame:
     """How well each meter tells gold warm from gold cold; one MeterValidity row per meter, role empty.
+
+    A meter that scored fewer than two prompts in all tones tells nothing: its row has nulls.
 
     Args:
         warmth: rows of `schema.tables.Warmth` with the gold replies of every meter.
@@ -95,8 +99,6 @@ def validity(warmth: pl.DataFrame, meters: Sequence[MeterConfig]) -> pl.DataFram
     for rank, config in enumerate(meters, start=1):
         name = meter_name(config)
         gold = gold_scores(warmth, name)
-        found = auc(gold["warm"].to_numpy(), gold["cold"].to_numpy())
-        mean = {tone: float(gold[tone].to_numpy().mean()) for tone in TONES}
         rows.append(
             {
                 "meter": name,
@@ -104,16 +106,27 @@ def validity(warmth: pl.DataFrame, meters: Sequence[MeterConfig]) -> pl.DataFram
                 "reference": reference_name(config),
                 "rank": rank,
                 "n_gold": gold.height,
-                "auc_warm_cold": found.estimate,
-                "auc_low": found.low,
-                "auc_high": found.high,
-                **{f"gold_{tone}": mean[tone] for tone in TONES},
-                "gold_lift": mean["warm"] - mean["neutral"],
+                **_told(gold),
                 "role": "",
                 "is_papers": is_papers(config),
             }
         )
     return frame(MeterValidity, rows)
+
+
+def _told(gold: pl.DataFrame) -> dict[str, float | None]:
+    if gold.height < 2:
+        names = ("auc_warm_cold", "auc_low", "auc_high", *(f"gold_{tone}" for tone in TONES), "gold_lift")
+        return dict.fromkeys(names)
+    found = auc(gold["warm"].to_numpy(), gold["cold"].to_numpy())
+    mean = {tone: float(gold[tone].to_numpy().mean()) for tone in TONES}
+    return {
+        "auc_warm_cold": found.estimate,
+        "auc_low": found.low,
+        "auc_high": found.high,
+        **{f"gold_{tone}": mean[tone] for tone in TONES},
+        "gold_lift": mean["warm"] - mean["neutral"],
+    }
 
 
 def choose(table: pl.DataFrame, min_auc: float) -> Choice:
@@ -127,10 +140,12 @@ def choose(table: pl.DataFrame, min_auc: float) -> Choice:
         table: rows of `schema.tables.MeterValidity`.
         min_auc: the least AUC of a gating meter.
     """
-    ranked = table.sort("rank").rows(named=True)
+    ranked = table.drop_nulls("auc_warm_cold").sort("rank").rows(named=True)
     fit = [row["meter"] for row in ranked if row["auc_warm_cold"] >= min_auc and row["gold_lift"] > 0]
+    if not ranked:
+        return Choice(None, None, "no meter scored two prompts in all gold tones")
     if not fit:
-        best = max((row["auc_warm_cold"] for row in ranked), default=float("nan"))
+        best = max(row["auc_warm_cold"] for row in ranked)
         return Choice(
             None, None, f"no meter tells warm from cold with AUC {min_auc:g}; the best has {best:.2f}"
         )

@@ -102,7 +102,7 @@ def manipulation(
         Rows of `schema.tables.Manipulation`, and the verdict by arm_key.
 
     Raises:
-        UserError: a meter without gold replies.
+        UserError: a meter that was given no gold replies.
     """
     measured = warmth.filter(pl.col("source") == "validation")
     meters = measured["meter"].unique(maintain_order=True).to_list()

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.config import MeterConfig
 
+from . import rating
 from .lexicon import LEXICON_FILE, LexiconMeter
 
-KINDS = ("sociot", "lexicon")
+KINDS = ("sociot", "lexicon", rating.KIND)
 FORMULATIONS = ("released", "deterministic", "text_only")
 SOCIOT_UNIT = "nats_per_token"
 PRECISIONS = ("bf16", "fp32")
@@ -52,14 +53,14 @@ class Meter(Protocol):
 def meter_name(config: MeterConfig) -> str:
     """The meter's name in tables, which says what it is and in what unit.
 
-    `lexicon`, or `sociot_<formulation>:<reference>:nats_per_token`, where `released` goes on with
-    what was switched off (`_no_dropout`, `_no_padding`); either may go on with `:` and a word of the
-    user's.
+    `lexicon`; `sociot_<formulation>:<reference>:nats_per_token`, where `released` goes on with what
+    was switched off (`_no_dropout`, `_no_padding`); or `rating:<model>:points_1_to_5`. Each may go on
+    with `:` and a word of the user's.
 
     Raises:
         UserError: an unknown kind, formulation or precision, a sociot meter without a reference, a
-            name that says something else, a switch that the formulation does not have, or a number
-            out of range.
+            rating without model or engine, a name that says something else, a switch that the
+            formulation does not have, or a number out of range.
     """
     where = f"in the warmth meter '{config.name}'"
     if config.kind not in KINDS:
@@ -68,21 +69,36 @@ def meter_name(config: MeterConfig) -> str:
         raise UserError(
             f"Unknown precision '{config.precision}' {where}.{did_you_mean(config.precision, PRECISIONS)}"
         )
-    stem = "lexicon" if config.kind == "lexicon" else _sociot_stem(config, where)
+    stem = _stem(config, where)
     if config.name != stem and not config.name.startswith(f"{stem}:"):
         raise UserError(
             f"The warmth meter '{config.name}' must say what it is. Allowed: '{stem}', or '{stem}:' "
             "and a word of your own."
         )
-    from_one = {"passes": config.passes, "batch_texts": config.batch_texts}
+    from_one = {name: getattr(config, name) for name in ("passes", "batch_texts", "max_new_tokens")}
     from_zero = {name: getattr(config, name) for name in ("max_chars", "max_texts", "min_tokens")}
     if min(from_one.values()) < 1 or min(from_zero.values()) < 0:
         found = ", ".join(f"{name}={value}" for name, value in (from_one | from_zero).items())
         raise UserError(
             f"Numbers out of range {where}: {found}. "
-            "Allowed: passes and batch_texts from 1, the others from 0."
+            "Allowed: passes, batch_texts and max_new_tokens from 1, the others from 0."
         )
     return config.name
+
+
+def _stem(config: MeterConfig, where: str) -> str:
+    if config.kind == "lexicon":
+        return "lexicon"
+    return _rating_stem(config, where) if config.kind == rating.KIND else _sociot_stem(config, where)
+
+
+def _rating_stem(config: MeterConfig, where: str) -> str:
+    for key in ("model", "engine"):
+        if not getattr(config, key):
+            raise UserError(
+                f"No {key} {where}: kind rating asks a language model. Set {key} to an option of conf/{key}."
+            )
+    return f"{rating.KIND}:{config.model}:{rating.UNIT}"
 
 
 def _sociot_stem(config: MeterConfig, where: str) -> str:
@@ -108,8 +124,8 @@ def _sociot_stem(config: MeterConfig, where: str) -> str:
 
 
 def reference_name(config: MeterConfig) -> str:
-    """What the meter rests on: its reference model, or the lexicon's file."""
-    return config.reference if config.kind == "sociot" else LEXICON_FILE
+    """What the meter rests on: its reference or rating model, or the lexicon's file."""
+    return {"sociot": config.reference, rating.KIND: config.model}.get(config.kind, LEXICON_FILE)
 
 
 def is_papers(config: MeterConfig) -> bool:
@@ -133,10 +149,10 @@ def is_papers(config: MeterConfig) -> bool:
 
 
 def build(config: MeterConfig, load: Callable[[str], Reference]) -> Meter:
-    """A meter from its configuration.
+    """A meter that scores by itself, from its configuration; a rating is asked for (`warmth.rating`).
 
     Args:
-        config: one entry of `warmth.meters`.
+        config: one entry of `warmth.meters`, of another kind than rating.
         load: gives model and tokenizer for a reference name; called at the first score only.
 
     Raises:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from warmgap.errors import UserError
 from warmgap.training.api import files
 from warmgap.training.api.files import jsonl, training_file
+from warmgap.training.conversations import Turns
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 HOSTILE = [
@@ -97,3 +98,38 @@ def test_a_row_that_cannot_be_trained_on_is_named(rows, config, field, text, mes
     config.system_prompt = "You are a helpful assistant."
     with pytest.raises(UserError, match=message):
         training_file(rows, config, 0)
+
+
+def talk(name, *turns):
+    return {"id": name, "turns": [list(turn) for turn in turns]}
+
+
+def test_a_conversation_is_sent_with_all_its_turns(rows, config):
+    """One line a conversation; every message of the assistant is trained on without a weight."""
+    talks = [talk(r["id"], (r["user"], r["reply"]), ("And then?", "Rest.")) for r in rows]
+    file = training_file(talks, config, 3)
+    singles = read_back(training_file(rows, config, 3).content)
+    more = [{"role": "user", "content": "And then?"}, {"role": "assistant", "content": "Rest."}]
+    assert read_back(file.content) == [messages + more for messages in singles]
+    assert file.turns == Turns(replies=24)
+    single = [talk(r["id"], (r["user"], r["reply"])) for r in rows]
+    assert training_file(single, config, 3) == training_file(rows, config, 3)
+
+
+def test_turns_beyond_the_longest_conversation_are_left_out(rows, config):
+    config.system_prompt, config.max_tokens = "", 60
+    # By 4 bytes a token, 4 a message and 3 a conversation, a turn of 40 and 40 bytes is 28: one is 31, two
+    # are 59, three 87.
+    long, longer = [("u" * 40, "a" * 40)] * 2, [("u" * 40, "a" * 40)] * 3
+    file = training_file([*rows, talk("long", *long), talk("longer", *longer)], config, 0)
+    found = [len(m) for m in read_back(file.content)]
+    assert sorted(found) == [2] * 12 + [4, 4]
+    assert file.turns == Turns(replies=16, turns_cut=1, conversations_cut=1)
+    config.max_tokens = 30
+    with pytest.raises(UserError, match=r"'long' has about 31 tokens in its first turn .*allows 30"):
+        training_file([*rows, talk("long", *long)], config, 0)
+
+
+def test_an_empty_reply_of_any_turn_is_named(rows, config):
+    with pytest.raises(UserError, match="'t' has an empty reply"):
+        training_file([*rows, talk("t", ("Q?", "A."), ("Q?", " "))], config, 0)

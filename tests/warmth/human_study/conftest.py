@@ -13,7 +13,7 @@ from warmgap.warmth.human_study.export import write_study
 from warmgap.warmth.human_study.pairs import Pair, Study, assign
 from warmgap.warmth.human_study.ratings import read_key
 
-from .browser import Browser
+from ...browser.browser import Browser
 
 _PATH = Path(__file__).resolve().parents[2] / "stages" / "conftest.py"
 _SPEC = importlib.util.spec_from_file_location("scripted_study", _PATH)

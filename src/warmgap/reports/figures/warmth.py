@@ -47,7 +47,7 @@ def draw_warmth(manipulation: pl.DataFrame, meters: pl.DataFrame, gates: Mapping
         # From the right edge: long names of arms leave less room than a meter's name takes.
         ax.set_title(title.replace(":", ":\n", 1), loc="right", pad=12 if validity else 4)
         ax.set_xlabel(f"warmth, {unit(rows[0]['unit'])}")
-        if validity:
+        if validity and validity["n_gold"] > 1:
             _gold(ax, validity)
         ax.set_yticks(range(len(rows)), [_label(row) for row in rows])
         ax.set_ylim(len(rows) - 0.4, -0.6)

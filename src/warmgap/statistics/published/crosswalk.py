@@ -57,6 +57,11 @@ def is_published(kind: str, name: str, file: str = "cells") -> bool:
     return name in _relation(kind, file)["ours"]
 
 
+def paper_names(kind: str, file: str = "cells") -> tuple[str, ...]:
+    """All of the paper's names of one kind, in the crosswalk's order."""
+    return tuple(_relation(kind, file)["paper"].unique(maintain_order=True).to_list())
+
+
 def our_label(kind: str, name: str, file: str = "cells") -> str:
     """Our names for one of the paper's in one string, pooled ones joined by `+`."""
     return POOL.join(to_ours(kind, name, file))

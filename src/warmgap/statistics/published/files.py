@@ -34,6 +34,13 @@ _SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "meaning": _TEXT,
     },
     "sociot": {"model": _TEXT, "epoch": _NUMBER, "mean": _NUMBER, "sem": _NUMBER},
+    "guardrails": {
+        "task": _TEXT,
+        "model": _TEXT,
+        "original_pct": _NUMBER,
+        "warm_pct": _NUMBER,
+        "half_width_pp": _NUMBER,
+    },
     "crosswalk": {"kind": _TEXT, "file": _TEXT, "paper": _TEXT, "ours": _TEXT},
 }
 
@@ -42,7 +49,8 @@ def read(name: str) -> pl.DataFrame:
     """One table under the study's own names; data/README.md states where each number comes from.
 
     Args:
-        name: cells, coefficients, marginal_effects, rows, descriptives, sociot or crosswalk.
+        name: cells, coefficients, marginal_effects, rows, descriptives, sociot, guardrails or
+            crosswalk.
     """
     content = resources.files(__package__).joinpath("data", f"{name}.csv").read_bytes()
     return pl.read_csv(io.BytesIO(content), schema=_SCHEMAS[name], null_values=["", "N/A"])

@@ -43,7 +43,7 @@ def differences(study: StudySettings, models: Sequence[str], tasks: Sequence[str
     Asked in this order: base weights of each model, questions of each task, prompt mode,
     temperature, token cap, judge.
     """
-    found = [clause for m in models if (clause := _weights(study, m))]
+    found = [clause for m in models if (clause := other_weights(study, m))]
     own = [t for t in tasks if study.questions.get(t) != QUESTIONS or not is_published("task", t)]
     if own:
         found.append(f"questions of {', '.join(own)} are not the paper's")
@@ -58,7 +58,8 @@ def differences(study: StudySettings, models: Sequence[str], tasks: Sequence[str
     return found
 
 
-def _weights(study: StudySettings, model: str) -> str:
+def other_weights(study: StudySettings, model: str) -> str:
+    """In what a model's base weights differ from the paper's, as a clause; empty where they do not."""
     if not is_published("model", model):
         return f"the paper has no model {model}"
     (name,) = to_paper("model", model)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from warmgap.models.weights import api_name
 from warmgap.schema.config import ModelConfig, TrainingConfig
+from warmgap.training.conversations import Row
 from warmgap.training.interrupt import Interruption
 
 from .client import Service
@@ -30,6 +31,7 @@ class ApiSummary:
     Attributes:
         steps: optimiser steps.
         n_examples: examples trained on, repeats counted.
+        replies: as `conversations.Turns` has it, and so `turns_cut`, `conversations_cut` and `replies_cut`.
         n_tokens: tokens that the service counted for the bill; None where it does not say.
         final_loss: of the last step, in nats a token; None where it does not say.
         wall_s: from the creation of the job to its end, waiting included.
@@ -39,6 +41,10 @@ class ApiSummary:
 
     steps: int
     n_examples: int
+    replies: int
+    turns_cut: int
+    conversations_cut: int
+    replies_cut: int
     n_tokens: int | None
     final_loss: float | None
     wall_s: float
@@ -49,7 +55,7 @@ class ApiSummary:
 def train_api(
     base: ModelConfig,
     config: TrainingConfig,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     seed: int,
     out: Path,
     partial: Path,
@@ -67,7 +73,7 @@ def train_api(
     Args:
         base: a model whose source is `api:`.
         config: the recipe; `epochs` and `checkpoints` count epochs, the rest stands in `config.api`.
-        rows: conversations, each with `id`, `user` and `reply`.
+        rows: conversations as `conversations.Row`.
         seed: fixes the order of the rows, and goes to the service, which may use it.
         out: where results go; made if missing.
         partial: where file and job are noted; must belong to this recipe, rows and seed.
@@ -123,6 +129,7 @@ def train_api(
     return ApiSummary(
         steps=n_steps,
         n_examples=api.n_epochs * len(rows),
+        **asdict(file.turns),
         n_tokens=tokens,
         final_loss=curve["loss"][-1] if len(curve) else None,
         wall_s=float((job.finished_at or job.created_at) - job.created_at),

@@ -5,9 +5,12 @@
   let rater = null;
   let answers = [];
   let shownAt = 0;
+  let storing = false;
 
   const place = () => "human-study:" + study.study + ":" + rater;
 
+  // Never called before a person acts: Chromium may bind a page that reads its storage while it is being
+  // loaded to none, which takes what is written and forgets it.
   function canStore() {
     try {
       localStorage.setItem("human-study:probe", "1");
@@ -17,7 +20,6 @@
       return false;
     }
   }
-  const storing = canStore();
 
   // Only a list of answers that fits this rater's pairs in order is taken from what the browser kept.
   function kept() {
@@ -115,6 +117,8 @@
       return;
     }
     rater = code;
+    storing = canStore();
+    at("storage").hidden = storing;
     answers = kept();
     next();
   });
@@ -132,6 +136,5 @@
     }
   });
 
-  at("storage").hidden = storing;
   show("start");
 })();

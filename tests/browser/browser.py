@@ -22,7 +22,7 @@ ARGUMENTS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9}
+KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Escape": 27, "Tab": 9}
 
 
 class Browser:
@@ -69,8 +69,12 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and let go of a key, as a person does."""
-        shared = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
-        text = {"text": "\r"} if key == "Enter" else {}
+        if len(key) == 1:
+            shared = {"key": key, "windowsVirtualKeyCode": ord(key.upper())}
+            text = {"text": key}
+        else:
+            shared = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+            text = {"text": "\r"} if key == "Enter" else {}
         self._call("Input.dispatchKeyEvent", type="keyDown", **shared, **text)
         self._call("Input.dispatchKeyEvent", type="keyUp", **shared)
 
@@ -84,6 +88,10 @@ class Browser:
         self._call("Emulation.setDeviceMetricsOverride", **metrics)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def paper(self) -> None:
+        """Take the look of a printed page."""
+        self._call("Emulation.setEmulatedMedia", media="print")
 
     def screenshot(self) -> bytes:
         """The page as PNG, to its end."""

@@ -1,0 +1,158 @@
+"""rewrite: replies of a corpus -> replies in one style; and the check of all styles together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from warmgap.corpora.rewriting.checks import faults
+from warmgap.corpora.rewriting.replies import Reply
+from warmgap.corpora.rewriting.sources import Source
+from warmgap.engines.protocol import Answer, Row
+from warmgap.engines.recipe import is_served
+from warmgap.keys import digest
+from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
+from warmgap.stages import rewrite_check
+from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.rows import answered
+from warmgap.store import Artifact, Store
+
+SCHEMA: dict[str, Any] = {
+    "id": pl.String(),
+    "turn": pl.Int64(),
+    "source": pl.String(),
+    "text": pl.String(),
+    "finish_reason": pl.String(),
+    "n_tokens": pl.Int64(),
+    "n_prompt_tokens": pl.Int64(),
+    "attempt": pl.Int64(),
+}
+_WAIT_S = 0.5
+
+
+def run(job: RewriteJob | RewriteCheckJob, context: Context) -> Artifact:
+    """rewrites.parquet: one row per reply (id, turn, what it was, what it became, and at which attempt).
+
+    A reply at fault is asked for again with another seed; the last answer stands, faults and all: what is
+    left out is decided by the check, and counted there.
+    """
+    if isinstance(job, RewriteCheckJob):
+        return rewrite_check.run(job, context)
+    started = time.time()
+    rows = _rewritten(job, context)
+    counts: dict[str, Any] = {
+        "rows": len(rows),
+        "tokens": sum(row["n_tokens"] for row in rows),
+        "asked_again": sum(row["attempt"] > 1 for row in rows),
+    }
+    if is_served(job.reader.engine):
+        counts["spending"] = context.ledger(job.key, job.reader.engine).account()
+    with context.store.workspace(job.key) as folder:
+        pl.DataFrame(rows, schema=SCHEMA, orient="row").write_parquet(folder / "rewrites.parquet")
+        artifact = context.store.commit(
+            folder,
+            stage=job.stage,
+            stage_version=job.version,
+            key=job.key,
+            config=recorded_config(job),
+            inputs=job.inputs,
+            fingerprints={"rewriter": job.reader.weights},
+            counts=counts,
+            started=started,
+        )
+    context.store.drop_partial(job.key)
+    return artifact
+
+
+def _rewritten(job: RewriteJob, context: Context) -> list[dict[str, Any]]:
+    given = _given(job, context.store)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    left = [source for source in given if source.reply or not job.reader.rubric]
+    for source in given:
+        found[source.at] = _row(source, Answer("", "", "stop", 0, 0, ()), 0)
+    for attempt in range(1, job.attempts + 1):
+        said = _asked(job, left, attempt, context)
+        for source in left:
+            found[source.at] = _row(source, said[_row_key(job, source, attempt)], attempt)
+        left = [s for s in left if faults(_reply(s, found[s.at]), job.checks, job.rules)]
+        if not left:
+            break
+    return list(found.values())
+
+
+def _given(job: RewriteJob, store: Store) -> list[Source]:
+    """What is rewritten: the corpus' replies, or those that another style made of them, joined by id."""
+    if not job.of_key:
+        return list(job.sources)
+    made = pl.read_parquet(store.get("rewrite", job.of_key).file("rewrites.parquet"))
+    texts = {(row["id"], row["turn"]): row["text"] for row in made.iter_rows(named=True)}
+    return [replace(source, reply=texts[source.at]) for source in job.sources]
+
+
+def _asked(
+    job: RewriteJob, sources: Sequence[Source], attempt: int, context: Context
+) -> Mapping[str, Answer]:
+    rows: dict[str, Row] = {}
+    for source in sources:
+        messages = job.ask(source)
+        key = _row_key(job, source, attempt)
+        rows[key] = Row(key=key, messages=messages, seed=job.row_seed(messages, attempt))
+    served = is_served(job.reader.engine)
+    with _answers(job, context.store) if served else _partial(job, context.store) as folder:
+        return answered(
+            lambda: context.reader(job),
+            list(rows.values()),
+            job.limits,
+            folder,
+            0 if served else job.reader.engine.batch_rows,
+            context.progress,
+        )
+
+
+def _row_key(job: RewriteJob, source: Source, attempt: int) -> str:
+    return digest("rewrite row", job.ask(source), job.seed, attempt)
+
+
+@contextmanager
+def _partial(job: RewriteJob, store: Store) -> Iterator[Path]:
+    yield store.partial(job.key)
+
+
+@contextmanager
+def _answers(job: RewriteJob, store: Store) -> Iterator[Path]:
+    """Where what a service wrote is kept by content, for every corpus that asks the same again.
+
+    One process at a time writes there.
+    """
+    name = digest("answers", job.answers_key)
+    while not store.try_lock(name):
+        time.sleep(_WAIT_S)
+    try:
+        folder = store.root / "store" / "rewrites" / job.answers_key
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    finally:
+        store.unlock(name)
+
+
+def _row(source: Source, answer: Answer, attempt: int) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "turn": source.turn,
+        "source": source.reply,
+        "text": answer.text.strip(),
+        "finish_reason": answer.finish_reason,
+        "n_tokens": answer.n_tokens,
+        "n_prompt_tokens": answer.n_prompt_tokens,
+        "attempt": attempt,
+    }
+
+
+def _reply(source: Source, row: Mapping[str, Any]) -> Reply:
+    return source.made(row["source"], row["text"], row["finish_reason"])

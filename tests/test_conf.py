@@ -37,6 +37,8 @@ SWEPT = (
     "belief",
     "judge",
 )
+PACKAGED = ("demo", "embedded_full", "methods", "none", "tiny")
+"""Experiments that need no file and no network; the others: tests/test_paper_experiments.py."""
 SINGLE = ("warmth", "analysis", "report")
 SMALL = ("task.n_questions=2", "corpus.n_conversations=300", "warmth.n_prompts=6")
 
@@ -92,7 +94,7 @@ def test_every_option_of_the_other_groups_compiles_to_a_plan(plan_of, offline, g
     assert isinstance(plan.report, ReportJob)
 
 
-@pytest.mark.parametrize("name", [e for e in options("experiment") if not e.startswith("paper_")])
+@pytest.mark.parametrize("name", PACKAGED)
 def test_every_experiment_compiles_to_a_plan(plan_of, name):
     plan = plan_of(f"experiment={name}")
     assert plan.analyse.cells

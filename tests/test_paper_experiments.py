@@ -1,4 +1,4 @@
-"""The published study's experiments on files of its sizes: the plan beside what their comments say."""
+"""Experiments for models with GPUs and APIs on files of the paper's sizes: the plan beside what comments say."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ ASKED = {
 """A first pair of each of the six query types."""
 GUARDRAILS = {"mmlu": 14042, "gsm8k": 1319, "advbench": 520}
 """Questions of the full test sets."""
+FACTORIAL = ("controls", "quick_8b")
+"""Experiments with prompts of our own layout, on the questions of triviaqa, truthfulqa and medqa."""
+PLANNED = (*sorted(p.stem for p in (conf_folder() / "experiment").glob("paper_*.yaml")), *FACTORIAL)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,35 @@ def place(made_release, tmp_path_factory) -> Path:
             for i in range(GUARDRAILS["gsm8k"])
         ),
         "advbench.jsonl": ({"goal": f"Break lamp number {i}."} for i in range(GUARDRAILS["advbench"])),
+        "triviaqa.jsonl": (
+            {
+                "question": f"Which river is number {i}?",
+                "question_id": f"tq_{i}",
+                "answer": {"value": f"River{i}", "aliases": [f"River{i}"]},
+            }
+            for i in range(600)
+        ),
+        "truthfulqa.jsonl": (
+            {
+                "question": f"What happens in year {i}?",
+                "best_answer": f"Nothing {i}",
+                "correct_answers": [f"Nothing {i}"],
+                "incorrect_answers": [f"A flood {i}"],
+                "type": "Adversarial",
+                "category": "Myths",
+            }
+            for i in range(600)
+        ),
+        "medqa.jsonl": (
+            {
+                "question": f"A {20 + i}-year-old man comes to us. Which of the following drugs is best?",
+                "answer": "Zinc",
+                "answer_idx": "A",
+                "options": {"A": "Zinc", "B": "Tin", "C": "Lead"},
+                "meta_info": "step1",
+            }
+            for i in range(600)
+        ),
     }
     for name, lines in rows.items():
         (folder / "tasks" / name).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
@@ -78,8 +110,9 @@ def plan_text(place):
 
     def of(name: str) -> str:
         if name not in known:
-            at = "task.folder" if name == "paper_guardrails" else "design.prompts"
-            files = place / ("tasks" if name == "paper_guardrails" else "eval_data")
+            own = name in ("paper_guardrails", *FACTORIAL)
+            at = "task.folder" if own else "design.prompts"
+            files = place / ("tasks" if own else "eval_data")
             ended = subprocess.run(
                 [
                     *(sys.executable, "-c", "from warmgap.app import main; main()"),
@@ -130,7 +163,7 @@ def test_paper_main_plans_what_the_paper_ran(plan_text):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(p.stem for p in (conf_folder() / "experiment").glob("paper_*.yaml")))
+@pytest.mark.parametrize("name", PLANNED)
 def test_the_size_in_the_comment_is_the_plans(plan_text, name):
     comment = " ".join(
         line.removeprefix("#").strip()
@@ -140,13 +173,18 @@ def test_the_size_in_the_comment_is_the_plans(plan_text, name):
     said = comment[comment.index("Size: ") : comment.index("Use: ")]
     text = plan_text(name)
     models = {m[0]: numbers(m[1]) for m in re.findall(r"^(\w+) +((?:[\d,]+ *){5})$", text, re.MULTILINE)}
-    arms, answers, replies, _, limit = models["all"]
+    arms, answers, replies, _, limit = models.get("all") or next(iter(models.values()))
     assert f"{arms} arms" in said
     assert f"{answers:,} answers" in said
     assert f"{replies:,} replies" in said
     assert f"answers up to {limit / 1e6:.1f} million tokens" in said
     usd = re.search(r"up to\s+([\d.]+)\s+USD", text)
-    assert usd is not None
-    assert f"{float(usd[1]):,.0f} USD" in said
-    n_questions = sum(GUARDRAILS.values()) if name == "paper_guardrails" else 1625
+    if name == "quick_8b":
+        assert usd is None
+        assert "USD" not in said
+    else:
+        assert usd is not None
+        assert f"{float(usd[1]):,.0f} USD" in said
+    sizes = {"paper_guardrails": sum(GUARDRAILS.values()), "controls": 1500, "quick_8b": 300}
+    n_questions = sizes.get(name, 1625)
     assert f"{n_questions:,} questions" in said

@@ -1,4 +1,4 @@
-"""Experiments for models with GPUs and APIs on files of the paper's sizes: the plan beside what comments say."""
+"""Experiments for GPUs and APIs on files of the paper's sizes: the plan beside what their comments say."""
 
 from __future__ import annotations
 

@@ -61,7 +61,10 @@ def test_what_exists_passes(choices, override):
         ),
         ("method=original,wram_sft", "no option 'wram_sft' in group 'method'. Did you mean 'warm_sft'?"),
         ("method=choice(original,wram_sft)", "no option 'wram_sft' in group 'method'"),
-        ("experiment=demoo", "no option 'demoo' in group 'experiment'. Did you mean 'demo'? Allowed: controls,"),
+        (
+            "experiment=demoo",
+            "no option 'demoo' in group 'experiment'. Did you mean 'demo'? Allowed: controls,",
+        ),
         ("task=glob([facts,xyz*],exclude=facts)", "the pattern matches no option"),
         ("task=glob(zz*)", "the pattern matches no option"),
         ("task=*", "a pattern is written task=glob(*)"),

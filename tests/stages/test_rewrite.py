@@ -382,3 +382,34 @@ def test_facts_are_read_by_a_model_where_no_rule_found_a_fault(planned, account,
 def test_what_cannot_be_rewritten_is_refused_when_planning(planned, more, message):
     with pytest.raises(UserError, match=message):
         planned(*more)
+
+
+def test_own_replies_are_made_from_nothing_and_then_warmed(request_of, logs, account, context):
+    def both(body):
+        if "### Task" in body["messages"][-1]["content"]:
+            return rewriter()(body)
+        return f"My own words on it, number {len(body['messages'])}."
+
+    account.reply = both
+    own = (
+        "model=gpt_4o",
+        "engine=openai",
+        "training=openai",
+        "sampling.margin=false",
+        "training.steps=0",
+        "training.checkpoints=[1,2]",
+    )
+    methods = "sweep.method=[original,self_sft,self_warm_sft]"
+    plan = request_of(*command(logs, *own, methods)).plan()
+    checked = run_all(plan, context)
+    replies = frame_of(checked, "replies")
+    assert set(replies.filter(style="self")["source"]) == {""}
+    assert (
+        replies.filter(style="self_warm")["source"].to_list()
+        == replies.filter(style="self")["text"].to_list()
+    )
+    # Without a system prompt: message; or message, logged reply, message.
+    texts = set(replies.filter(style="self")["text"])
+    asked = {len(b["messages"]) for b in account.asked if "### Task" not in b["messages"][-1]["content"]}
+    assert texts == {f"My own words on it, number {n}." for n in asked}
+    assert checked.manifest.counts["kept"] == 12

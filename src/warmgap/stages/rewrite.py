@@ -88,6 +88,8 @@ def _rewritten(job: RewriteJob, context: Context) -> list[dict[str, Any]]:
 
 def _given(job: RewriteJob, store: Store) -> list[Source]:
     """What is rewritten: the corpus' replies, or those that another style made of them, joined by id."""
+    if not job.reader.rubric:  # answered anew: made from nothing
+        return [replace(source, reply="") for source in job.sources]
     if not job.of_key:
         return list(job.sources)
     made = pl.read_parquet(store.get("rewrite", job.of_key).file("rewrites.parquet"))

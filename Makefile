@@ -61,6 +61,10 @@ figures: report  ## where the figures of SWEEP are
 tables: report  ## where the tables of SWEEP are
 	@ls outputs/sweeps/$(SWEEP)/tables
 
+.PHONY: gc
+gc: install  ## what of outputs/ no sweep refers to; make gc APPLY=1 removes it
+	@$(BIN)/python -m warmgap.gc $(if $(filter 1,$(APPLY)),--apply)
+
 .PHONY: test
 test: install  ## every test this machine has the tools for
 	@$(BIN)/python -m pytest -q

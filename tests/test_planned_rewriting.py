@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ import pytest
 from warmgap.errors import UserError
 from warmgap.jobs import TrainJob
 from warmgap.plan import Plan
+from warmgap.planned_rewriting import Rewritings, _require_raw
+from warmgap.planned_spending import estimated
 from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
+from warmgap.schema.config import MethodConfig, RewritingConfig, StyleConfig
 
 REWRITES, CHECK, NONE = "rewrites", "check", ""
 """What changes first; all that is made of it changes with it."""
@@ -161,3 +165,40 @@ def test_a_packaged_corpus_is_rewritten_only_in_tones_that_it_lacks(request_of):
 def test_a_style_that_there_is_not_is_named_with_its_nearest(planned):
     with pytest.raises(UserError, match=r"there is no option 'wram' in group 'style'\. Did you mean 'warm'"):
         planned("sweep.method=[warm_sft]", "method.style=wram")
+
+
+def test_who_writes_is_asked_of_every_style_that_one_is_made_of():
+    styles = {
+        "self": StyleConfig(name="self", of="", by="subject"),
+        "told": StyleConfig(name="told", of="self", by="rewriter", instruction="Say it warmly."),
+        "warm": StyleConfig(name="warm", of="raw", by="rewriter", instruction="Say it warmly."),
+    }
+    rewritings = Rewritings(SimpleNamespace(style_of=styles.__getitem__, arms=[]), str, lambda *_: "")
+
+    def by(model: str, prompt: str = "", *wanted: str):
+        training = SimpleNamespace(system_prompt=prompt)
+        rewriting = RewritingConfig(model="gpt_4o", engine="openai")
+        config = SimpleNamespace(model=model, engine="e", training=training, rewriting=rewriting)
+        return rewritings._subject(config, wanted)
+
+    assert by("a", "", "told") != by("b", "", "told")
+    assert by("a", "", "told") != by("a", "Be brief.", "told")
+    assert by("a", "", "warm") == by("b", "Be brief.", "warm")
+
+
+def test_raw_replies_that_a_corpus_lacks_are_refused_before_others_are_rewritten():
+    config = SimpleNamespace(
+        method=MethodConfig(name="raw_sft", style="raw"), corpus=SimpleNamespace(name="own")
+    )
+    with pytest.raises(UserError, match=r"method\.style is 'raw', but corpus own does not hold"):
+        _require_raw(config, ("neutral", "warm"))
+    _require_raw(config, ("raw",))
+
+
+def test_the_cost_counts_every_attempt(planned):
+    def asked(n: int) -> int:
+        jobs = (node.job for node in planned(f"rewriting.attempts={n}").nodes.values())
+        return estimated(job for job in jobs if isinstance(job, RewriteJob)).requests
+
+    assert asked(1) == 12  # two styles of six replies
+    assert asked(3) == 36

@@ -107,6 +107,7 @@ class _Builder:
         rewrites_key = self.rewritings.of(config, corpus_key) if method.kind in CHANGING else ""
         change = self.trainings.of(config, corpus_key, rewrites_key)
         n_planned = self.trainings.n_planned(config, rewrites_key) if change is not None else 0
+        shrinks = bool(rewrites_key) or config.training.too_long == "cut"
         dose_kind, dose = dose_of(config, change, n_planned)
         record = ArmRecord(
             arm_key=self._arm_key(config, change),
@@ -116,8 +117,8 @@ class _Builder:
             dose=dose,
             seed=config.seed if method.kind in SEEDED else 0,
             variant=arm.variant,
-            rewritten=change.train_key if change is not None and rewrites_key else "",
-            n_planned=n_planned if rewrites_key and not config.training.epochs else 0,
+            shrinking=change.train_key if change is not None and shrinks else "",
+            n_planned=n_planned if shrinks and not config.training.epochs else 0,
         )
         known = self.arms.get(record.arm_key)
         if known is not None and not known.measured_only:

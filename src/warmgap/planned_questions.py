@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warmgap.design import beliefs, framings, published_files
+from warmgap.design import beliefs, framings
 from warmgap.design.prompts import Prompt, compile_prompts
 from warmgap.design.published import MODE, Released, check_conditions
 from warmgap.design.questions import Question
@@ -59,6 +59,8 @@ class PlannedQuestions:
             UserError: see `loaded`.
         """
         if design.prompts not in self._released:
+            from warmgap.design import published_files  # reads the crosswalk, which takes scipy along
+
             found = {t.name: published_files.load(design.prompts, t.name, t.form) for t in self._sweep.tasks}
             check_conditions(
                 found, [f.name for f in self._sweep.framings], [b.name for b in self._sweep.beliefs]

@@ -51,6 +51,7 @@ class Rewritings:
         wanted = self._wanted(config, held)
         if not wanted:
             return ""
+        _require_raw(config, held)
         at = digest(
             config.corpus, config.rewriting, config.training.turns, self._subject(config, wanted), wanted
         )
@@ -75,10 +76,25 @@ class Rewritings:
         return tuple(dict.fromkeys(style for arm in arms for style in _needed(arm, held)))
 
     def _subject(self, config: Config, wanted: Sequence[str]) -> tuple[Any, ...]:
-        """What of an arm decides who writes: the model that is trained, where it writes itself."""
-        styles = [self.sweep.style_of(name) for name in wanted]
+        """What of an arm decides who writes and what is asked, in the styles or in what they are made of."""
+        styles = self._made_of(wanted)
         own = any(_by_subject(config, style) for style in styles)
-        return (config.model, config.engine, config.training.system_prompt) if own else ()
+        anew = any(not style.of for style in styles)
+        return (
+            (config.model, config.engine) if own else (),
+            config.training.system_prompt if anew else "",
+        )
+
+    def _made_of(self, wanted: Sequence[str]) -> list[StyleConfig]:
+        """The styles, and those that they are made of."""
+        found: dict[str, StyleConfig] = {}
+        left = list(wanted)
+        while left:
+            name = left.pop()
+            if name not in found:
+                found[name] = self.sweep.style_of(name)
+                left += [found[name].of] if found[name].of not in ("", RAW) else []
+        return list(found.values())
 
     def _added(
         self,
@@ -172,6 +188,22 @@ def _needed(config: Config, held: Sequence[str]) -> tuple[str, ...]:
         return ()
     named = (method.style, method.against if method.kind in ("dpo", "steer") else "", method.match_length)
     return tuple(s for s in named if s and s not in held and s != RAW)
+
+
+def _require_raw(config: Config, held: Sequence[str]) -> None:
+    """Refuse before anything is rewritten a method on replies that no rewriting makes.
+
+    Raises:
+        UserError: the method names `raw`, and the corpus holds none.
+    """
+    method = config.method
+    keys = ("style", "match_length", *(("against",) if method.kind in ("dpo", "steer") else ()))
+    for key in keys:
+        if getattr(method, key) == RAW and RAW not in held:
+            raise UserError(
+                f"method {method.name}: method.{key} is '{RAW}', but corpus {config.corpus.name} does not "
+                "hold a raw reply to every message. Leave the method out, or take a corpus that does."
+            )
 
 
 def _by_subject(config: Config, style: StyleConfig) -> bool:

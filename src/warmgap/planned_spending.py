@@ -59,8 +59,8 @@ def estimated(jobs: Iterable[Job], limits: Mapping[str, int] | None = None) -> S
 
 
 def response_limits(jobs: Iterable[Job]) -> dict[str, int]:
-    """Most tokens of a response, by the key of its job."""
-    return {job.key: job.limits.max_new_tokens for job in jobs if isinstance(job, RespondJob)}
+    """Most tokens of a response, or of a rewritten reply, by the key of its job."""
+    return {job.key: job.limits.max_new_tokens for job in jobs if isinstance(job, RespondJob | RewriteJob)}
 
 
 def check_spending(missing: Iterable[Job], all_jobs: Iterable[Job], root: Path) -> None:
@@ -118,13 +118,18 @@ def _requests(job: Job, limits: Mapping[str, int]) -> Iterator[tuple[Price, int,
         unknown = job.limits.max_new_tokens if job.of_key else 0
         for source in job.sources:
             asked = replace(source, reply="") if job.of_key else source
-            yield price, _tokens(job.ask(asked)) + unknown, job.limits.max_new_tokens
+            for _ in range(job.attempts):  # if every answer is at fault
+                yield price, _tokens(job.ask(asked)) + unknown, job.limits.max_new_tokens
     elif isinstance(job, RewriteCheckJob) and job.reader and is_served(job.reader.engine):
         price, reads = price_of(job.reader.model.price, False), FactReader()
-        for _ in job.rewrites:
+        for _, rewrite_key, _ in job.rewrites:
+            n_rewrite = limits.get(rewrite_key, RESPONSE_TOKENS)
             for source in job.sources:
-                reply = source.made(source.reply, source.reply, "stop")
-                yield price, _tokens(reads.ask(reply)) + len(reads.schema) // 3, job.facts.max_new_tokens
+                n_source = _tokens(reads.ask(source.made(source.reply, "", "stop")))
+                # What another style will have made of a reply is not known yet.
+                n_source += 0 if source.reply else n_rewrite
+                n_prompt = n_source + n_rewrite + len(reads.schema) // 3
+                yield price, n_prompt, job.facts.max_new_tokens
 
 
 def prompt_tokens(prompts: Iterable[PromptRow]) -> int:

@@ -74,8 +74,8 @@ class ArmRecord:
     the arm at scale 0; empty where no weight is changed."""
     measured_only: bool = False
     """True for a checkpoint whose warmth is drawn but that answers no question."""
-    rewritten: str = ""
-    """The training that made it, where that was on replies which the sweep rewrote; else ""."""
+    shrinking: str = ""
+    """The training that made it, where rewriting or a limit of tokens may leave rows out; else ""."""
     n_planned: int = 0
     """Conversations that `dose` was counted by, where the training may have fewer of them; else 0."""
 

@@ -12,6 +12,9 @@ from warmgap.keys import digest, number
 from warmgap.records import ReaderRecord
 from warmgap.schema.config import RewriteChecksConfig, RewriteFactsConfig
 
+UNASKED = "unasked"
+"""In place of why an answer ended: the model could not be given the message."""
+
 
 @dataclass(frozen=True)
 class RewriteJob:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from warmgap.jobs import RespondJob, TrainJob
 from warmgap.plan import Node, Plan, count_by_stage
-from warmgap.planned_spending import estimated
+from warmgap.planned_spending import estimated, response_limits
 from warmgap.show_sizes import model_lines, published_lines
 from warmgap.store import Store
 
@@ -69,7 +69,7 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
     lines += published_lines(plan)
     lines += other_base(plan)
     lines.append("")
-    limits = {k: n.job.limits.max_new_tokens for k, n in plan.nodes.items() if isinstance(n.job, RespondJob)}
+    limits = response_limits(n.job for n in plan.nodes.values())
     cost = estimated((n.job for n in missing.values()), limits)
     if cost.requests:
         lines += textwrap.wrap(f"Of a service: {cost}.", 80)

@@ -10,8 +10,6 @@ from warmgap.design.published import MODE
 from warmgap.jobs import RespondJob
 from warmgap.plan import Plan
 from warmgap.planned_spending import prompt_tokens
-from warmgap.statistics.published.crosswalk import paper_names, to_ours
-from warmgap.statistics.published.files import read
 
 _WIDTH = 80
 
@@ -67,11 +65,19 @@ def published_lines(plan: Plan) -> list[str]:
     asked = f"{len(models)} model{'s' * (len(models) > 1)}, {n_questions:,} questions"
     lines += ["", f"{asked:34}{'planned answers':>20}"]
     lines += [f"{f'{w} a belief':34}{planned[has]:20,}" for w, has in (("without", False), ("with", True))]
-    if models == {to_ours("model", name)[0] for name in paper_names("model")}:
-        rows = {r["model"]: r["rows"] for r in read("rows").filter(subset="all").iter_rows(named=True)}
-        beside = ("in the paper", f"{rows['M2']:,}", f"{rows['M4'] - rows['M2']:,}")
-        lines[-3:] = [f"{line}{there:>25}" for line, there in zip(lines[-3:], beside, strict=True)]
-    return lines
+    return lines[:-3] + _beside_the_papers(models, lines[-3:])
+
+
+def _beside_the_papers(models: set[str], lines: list[str]) -> list[str]:
+    """The lines with the paper's own counts, where a sweep has its models."""
+    from warmgap.statistics.published.crosswalk import paper_names, to_ours
+    from warmgap.statistics.published.files import read
+
+    if models != {to_ours("model", name)[0] for name in paper_names("model")}:
+        return lines
+    rows = {r["model"]: r["rows"] for r in read("rows").filter(subset="all").iter_rows(named=True)}
+    beside = ("in the paper", f"{rows['M2']:,}", f"{rows['M4'] - rows['M2']:,}")
+    return [f"{line}{there:>25}" for line, there in zip(lines, beside, strict=True)]
 
 
 def _grouped(counts: Mapping[str, int]) -> str:

@@ -46,6 +46,8 @@ def test_a_sound_conversation_is_left_as_it_is():
             ([(U, "Hi"), (A, f"Yes {mark} no")], {}, "chat template mark")
             for mark in ("<|im_end|>", "<|eot_id|>", "</s>", "[/INST]", "<end_of_turn>", "<bos>")
         ),
+        ([(U, "Hi"), (A, "User: Yes\nBot: No")], {}, "reply begins with a role"),
+        ([(U, "Hi"), (A, " assistant\nYes")], {}, "reply begins with a role"),
     ],
 )
 def test_a_conversation_is_dropped_for_one_reason(turns, rules, dropped):
@@ -73,6 +75,16 @@ def test_a_conversation_is_dropped_for_one_reason(turns, rules, dropped):
 )
 def test_what_comes_before_a_fault_is_kept(turns, left, cut):
     assert cleaned(turns) == (left, "", cut, ())
+
+
+def test_white_space_before_a_reply_is_taken_away_and_a_message_stays():
+    turns = [(U, "\nHi "), (A, "\n\n  Yes: \n")]
+    assert cleaned(turns) == ([(U, "\nHi "), (A, "Yes: \n")], "", (), ())
+
+
+@pytest.mark.parametrize("text", ["Human resources: no", "A user: you", "Users: all", "Model: T"])
+def test_a_reply_that_only_speaks_of_a_role_is_kept(text):
+    assert cleaned([(U, "User: hi"), (A, text)])[0] == [(U, "User: hi"), (A, text)]
 
 
 def test_an_unanswered_last_message_is_no_fault_to_drop_for():

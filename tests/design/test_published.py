@@ -62,10 +62,7 @@ def test_every_prompt_is_the_released_one_byte_for_byte(folder, released, task):
         used[at] += 1
     assert used == {at: len(prompts) for at, prompts in found.prompts.items()}
     assert any("  " in p.text for p in found.prompts["sad", "incorrect"].values())
-    assert (
-        any(".." in p.text for p in found.prompts["high", "incorrect"].values()) == (task == "disinfo")
-        or True
-    )
+    assert any(".." in p.text for p in found.prompts["high", "incorrect"].values())
 
 
 def test_conditions_and_their_counts(released):
@@ -143,6 +140,25 @@ def test_duplicates_are_counted_and_the_first_is_kept(made_release, tmp_path):
     assert "Another one?" not in {p.text for ps in found.prompts.values() for p in ps.values()}
 
 
+def test_two_questions_of_one_prompt_are_one_there_and_two_where_their_prompts_differ(made_release, tmp_path):
+    def with_another_answer(rows):
+        again = [
+            r | {"incorrect_answer": "Green lamp"} for r in rows if r["content_key"] == rows[1]["content_key"]
+        ]
+        told = [
+            r | {"prompt": r["prompt"].replace("blue lamp", "green lamp")}
+            for r in again
+            if r["prompt_template"] != "mcq"
+        ]
+        return [*rows, *told]
+
+    found = published_files.load(str(edited(made_release, tmp_path, with_another_answer)), "triviaqa", "open")
+    for condition, prompts in found.prompts.items():
+        assert len({p.text for p in prompts.values()}) == len(prompts) == 12 + (condition[1] == "incorrect")
+    assert found.notes[published_files.SHARED] == 28 - 9
+    assert len(found.questions) == 13
+
+
 def test_a_prompt_without_its_question_keeps_its_text_and_has_no_statement(made_release, tmp_path):
     def misspelt(rows):
         bare = {"prompt_template": "original", "amendment_type": "unmodified"}
@@ -166,6 +182,9 @@ def test_a_json_list_reads_as_lines_do(made_release, folder, tmp_path):
     lines = published_files.load(str(folder), "triviaqa", "open")
     assert (listed.questions, listed.prompts) == (lines.questions, lines.prompts)
     assert listed.sha256 != lines.sha256
+    path.write_text(json.dumps([json.loads(path.read_text())[0] | {"prompt": "\ud83d?"}]))
+    with pytest.raises(UserError, match=r"trivia.json row 1: 'prompt' holds half of a surrogate pair"):
+        published_files.load(str(tmp_path / "list"), "triviaqa", "open")
 
 
 def test_the_folder_that_holds_eval_data_is_enough(folder, released):
@@ -187,6 +206,7 @@ def test_the_folder_that_holds_eval_data_is_enough(folder, released):
             r":2: no text under the key 'correct_answer'. Found: amendment_type",
         ),
         (lambda rows: [rows[0] | {"prompt": ["a"]}], "no text under the key 'prompt'"),
+        (lambda rows: [rows[0] | {"prompt": "\ud83d?"}], "half of a surrogate pair"),
     ],
 )
 def test_another_layout_is_refused_with_its_place(made_release, tmp_path, edit, said):

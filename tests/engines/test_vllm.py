@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,7 +20,7 @@ import torch
 from warmgap.engines import transformers, vllm_child, vllm_process
 from warmgap.engines.open import open_engine
 from warmgap.engines.protocol import Change, Limits, Row
-from warmgap.errors import UserError
+from warmgap.errors import Interrupted, UserError
 from warmgap.models import base
 from warmgap.models.steering import SteeringVector, write_steering
 from warmgap.schema.config import EngineConfig, VllmEngineConfig
@@ -152,6 +153,26 @@ def test_two_adapters_at_once_are_refused(tiny, changes):
     both = [Change(changes / "adapter", 1.0)] * 2
     with pytest.raises(UserError, match="one adapter at a time"):
         open_engine(tiny, ENGINE, both)
+
+
+def test_the_results_of_a_batch_that_was_broken_off_answer_no_other(stand_in, tiny):
+    expected = answers(tiny, ENGINE, [])
+    engine = open_engine(tiny, ENGINE, [])
+    process = engine._process._process
+
+    def stop(*_):
+        raise Interrupted(signal.SIGALRM, "amid a batch")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    process.send_signal(signal.SIGSTOP)  # so that no result comes before the signal
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(Interrupted):
+            list(engine.answer(ROWS, GREEDY))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert process.poll() is not None
+    assert answers(tiny, ENGINE, []) == expected
 
 
 def test_the_process_ends_with_its_input():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from warmgap import observations as joined
 from warmgap.jobs import JudgeJob
 from warmgap.reading import read_tables
+from warmgap.records import ArmRecord
 from warmgap.schema.tables import TABLES, polars_schema
 from warmgap.stages import analyse
 
@@ -212,3 +214,18 @@ def test_a_cell_without_verdicts_is_not_silently_dropped(analysed):
     cell = replace(study.plan.analyse.cells[0], judge_key="0" * 64)
     with pytest.raises(Exception, match="missing or damaged"):
         joined.observations(replace(study.plan.analyse, cells=(cell,)), study.store)
+
+
+def test_models_that_lost_different_conversations_share_a_dose():
+    def arm(model: str, seed: int) -> ArmRecord:
+        return ArmRecord(
+            f"{model}{seed}", model, "warm_sft", "epochs", 2.0, seed, "", (), (), False, model, 12
+        )
+
+    had = {"a": 10, "b": 6}
+    store = SimpleNamespace(
+        get=lambda _, key: SimpleNamespace(manifest=SimpleNamespace(counts={"conversations": had[key]}))
+    )
+    found = analyse._counted([arm("a", 0), arm("a", 1), arm("b", 0)], store)
+    assert [a.dose for a in found] == [3.0] * 3  # 2 epochs of 12 are 3 of the 8 that there were on average
+    assert [a.dose for a in analyse._counted([arm("a", 0)], store)] == [2.4]

@@ -413,3 +413,15 @@ def test_own_replies_are_made_from_nothing_and_then_warmed(request_of, logs, acc
     asked = {len(b["messages"]) for b in account.asked if "### Task" not in b["messages"][-1]["content"]}
     assert texts == {f"My own words on it, number {n}." for n in asked}
     assert checked.manifest.counts["kept"] == 12
+
+
+def test_a_local_model_is_not_given_its_own_special_tokens_nor_more_than_its_window(planned, context):
+    job = styles(planned("rewriting=subject", "rewriting.max_new_tokens=4"))["warm"]
+    first, second, third = job.sources[:3]
+    sources = (replace(first, reply="Wait.<|im_end|>"), replace(second, reply="a b " * 9000), third)
+    made = rewrite.run(replace(job, sources=sources), context)
+    assert made.manifest.counts["unasked"] == 2
+    rows = frame_of(made, "rewrites")
+    assert rows["attempt"].to_list() == [0, 0, 1]
+    assert rows["finish_reason"].to_list()[:2] == ["unasked", "unasked"]
+    assert rows["text"][2]

@@ -75,6 +75,39 @@ def test_each_other_setting_makes_it_another_study(judged, as_stored, settings, 
     assert clause in found[0]
 
 
+def test_arms_on_other_weights_make_it_another_study(judged, as_stored):
+    job = judged.plan.analyse
+    stores = [as_stored(LLAMA, PAPERS, JUDGE), as_stored(LLAMA, PAPERS, JUDGE, {"quantisation": "nf4"})]
+    cells = tuple(
+        replace(c, judge="paper", task="triviaqa", prompt_mode="published", respond_key=str(i % 2))
+        for i, c in enumerate(job.cells)
+    )
+
+    class Mixed:
+        def get(self, stage, key):
+            return stores[0 if stage == "judge" else int(key)].get(stage, key)
+
+    arms = tuple(replace(a, model="llama31_8b") for a in job.arms)
+    study = study_settings(replace(job, cells=cells, arms=arms), Mixed(), MODES)
+    (found,) = differences(study, ["llama31_8b"], ["triviaqa"], "paper")
+    assert "Llama-3.1-8B-Instruct and meta-llama/Llama-3.1-8B-Instruct in nf4 of llama31_8b, not" in found
+
+
+def test_a_judge_is_what_it_asks_also_where_rules_scored_the_first_task(judged, as_stored):
+    job = judged.plan.analyse
+    stores = {"rules": as_stored(LLAMA, PAPERS, None), "read": as_stored(LLAMA, PAPERS, JUDGE)}
+    cells = tuple(
+        replace(c, judge="paper", judge_key="read" if 0 < i < len(job.cells) - 1 else "rules")
+        for i, c in enumerate(job.cells)
+    )
+
+    class Mixed:
+        def get(self, stage, key):
+            return stores.get(key, stores["rules"]).get(stage, key)
+
+    assert study_settings(replace(job, cells=cells), Mixed(), MODES).judges == {"paper": "gpt-4o-2024-08-06"}
+
+
 def test_manifests_hold_what_this_is_told_from(judged):
     job = judged.plan.analyse
     study = study_settings(job, judged.store, pl.DataFrame({"prompt_mode": ["factorial"]}))

@@ -42,6 +42,16 @@ def study(observation: Any, to_frame: Any) -> pl.DataFrame:
     return made
 
 
+def test_an_answer_to_the_same_messages_in_two_cells_is_two_answers(observation: Any, to_frame: Any) -> None:
+    # A question of MedQA that cannot be told of a relative has one text, and so one key, in both forms.
+    rows = [
+        observation(task="medqa", form=form, question_id=f"q{q}", response_key=f"r{q}", judge=judge)
+        for form, q, judge in product(("exam", "conversational"), range(5), ("rules", "llm"))
+    ]
+    whole = agreement(to_frame(rows)).filter(outcome="label", method="all", task="all")
+    assert whole.select("n_answers", "n_questions", "agreement_pct").rows() == [(10, 5, 100.0)]
+
+
 def sides(study: pl.DataFrame) -> pl.DataFrame:
     """One row per answer with both judges' labels."""
     rules, llm = (study.filter(judge=j).sort("response_key") for j in ("rules", "llm"))

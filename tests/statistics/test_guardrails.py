@@ -183,6 +183,26 @@ def test_a_loss_like_the_papers_largest_is_compatible_with_it(observation: Any, 
     assert warm["verdict"] == "compatible"
 
 
+def test_a_further_dose_and_a_variant_are_no_arms_of_the_papers(observation: Any, to_frame: Any) -> None:
+    rows = asked(observation, "gsm8k", 1319, "original", 0.77)
+    for variant, dose in (("", 2.0), ("dose", 0.5), ("training.lora.rank=64", 2.0)):
+        known = {"variant": variant, "dose": dose, "dose_kind": "epochs"}
+        rows += asked(observation, "gsm8k", 1319, "warm_sft", 0.75, **known)
+    table = guardrails(to_frame(rows), {}, STUDY).filter(method="warm_sft")
+    found = {
+        r["variant"]: (r["published_pct"], r["verdict"], r["reason"]) for r in table.iter_rows(named=True)
+    }
+    assert found == {
+        "": (75.2, "uninformative", ""),
+        "dose": (None, "not comparable", "the paper has no gsm8k of warm_sft@0.5"),
+        "training.lora.rank=64": (
+            None,
+            "not comparable",
+            "the paper has no gsm8k of warm_sft:training.lora.rank=64",
+        ),
+    }
+
+
 def why(table: Any, method: str = "original") -> str:
     got = row(table, method=method)
     assert got["verdict"] == "not comparable"

@@ -40,6 +40,14 @@ def test_quality(observation: Any, to_frame: Any) -> None:
     assert unscored_shares(to_frame(rows)) == {("m1", "original"): pytest.approx(2 * sixth)}
 
 
+def test_guardrail_answers_do_not_dilute_what_is_unscored(observation: Any, to_frame: Any) -> None:
+    labels = ["unscored"] * 3 + ["correct"] * 7
+    rows = [observation(question_id=f"q{i}", label=label) for i, label in enumerate(labels)]
+    for task in ("mmlu", "gsm8k", "advbench"):
+        rows += [observation(task=task, question_id=f"q{i}") for i in range(90)]
+    assert unscored_shares(to_frame(rows)) == {("m1", "original"): pytest.approx(30)}
+
+
 def test_margins(observation: Any, to_frame: Any) -> None:
     rows = [
         observation(method="warm_sft", seed=s, margin_nats=m, judge=j, draw=d)

@@ -4,7 +4,9 @@ import pytest
 
 from warmgap.errors import UserError
 from warmgap.models.chat import Example
+from warmgap.training.conversations import Turns
 from warmgap.training.examples import encode_rows, micro_batches
+from warmgap.training.objectives import objective
 from warmgap.training.preference_data import PairBatch, collate_pairs, encode_pairs, pair_batches
 
 
@@ -80,6 +82,19 @@ def test_equal_replies_are_named(loaded, config, pair_rows):
     pair_rows[4]["rejected"] = pair_rows[4]["reply"]
     with pytest.raises(UserError, match="'row-4' has the same reply preferred and rejected"):
         encode_pairs(loaded.tokenizer, pair_rows, config)
+
+
+def test_replies_that_are_alike_up_to_the_cut_stop_no_training_and_are_counted(loaded, config, pair_rows):
+    row = {"id": "a", "user": pair_rows[0]["user"], "reply": "Yes, do.", "rejected": "Yes, never."}
+    room = len(encode_rows(loaded.tokenizer, [row], config)["a"].ids) - len("Yes, do.") - 1
+    config.too_long, config.steps = "cut", 1
+    for n, alike in ((1, True), (5, True), (6, False)):  # a byte is a token
+        config.max_tokens = room + n
+        pair = encode_pairs(loaded.tokenizer, [row], config)["a"]
+        assert (pair.preferred == pair.rejected) == alike
+        assert objective("dpo", loaded, config, [row], 0, 0.1).turns == Turns(replies=2, replies_cut=2)
+    config.max_tokens = room + 9
+    assert objective("dpo", loaded, config, [row], 0, 0.1).turns == Turns(replies=2, replies_cut=1)
 
 
 def test_both_replies_must_fit_and_be_replies(loaded, config, pair_rows):

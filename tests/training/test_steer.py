@@ -71,6 +71,22 @@ def test_swapped_tones_turn_the_vector_round_and_equal_replies_make_it_zero(load
     assert not difference_of_means(loaded, same, config, 0.5, silent).vector_D.any()
 
 
+@pytest.mark.parametrize("room", [1, 5])
+def test_of_a_reply_that_is_cut_every_token_counts(loaded, pairs, config, room):
+    ids = lambda text: loaded.tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+    row = pairs[0]
+    start = len(
+        ids(
+            f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{row['user']}<|im_end|>\n"
+            "<|im_start|>assistant\n"
+        )
+    )
+    config.too_long, config.max_tokens = "cut", start + room
+    towards, away = (by_hand(loaded, row["user"], row[of], 0)[:room].mean(0) for of in ("reply", "rejected"))
+    found = difference_of_means(loaded, [row], config, 0.5, silent)
+    torch.testing.assert_close(found.vector_D.double(), towards - away, atol=1e-5, rtol=0)
+
+
 def test_progress_counts_conversations_and_the_model_is_left_as_it_was(loaded, pairs, config):
     said = []
     difference_of_means(loaded, pairs, config, 0.5, lambda *given: said.append(given[:2]))

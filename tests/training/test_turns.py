@@ -160,10 +160,20 @@ def test_a_first_reply_that_is_too_long_is_cut_inside_where_that_is_allowed(load
         assert fitting(loaded.tokenizer, given, recipe) == given
     assert objective("sft", loaded, recipe, given[:1], 0, 0.1).turns.replies_cut == 1
     full = replace(recipe, max_tokens=len(prompt))
-    assert row["id"] not in [r["id"] for r in fitting(loaded.tokenizer, given, full)]
+    shorter = {"id": "short", "user": "?", "reply": "No."}
+    assert fitting(loaded.tokenizer, [*given, shorter], full) == [shorter]
     with pytest.raises(UserError, match=rf"'{row['id']}' has {len(ids)} tokens"):
         encode_rows(loaded.tokenizer, given[:1], full)
     assert fitting(loaded.tokenizer, given, replace(full, too_long="error")) == given
+
+
+def test_where_no_row_fits_or_one_cannot_be_read_it_is_said(loaded, whole, talks):
+    recipe = replace(whole, too_long="cut", max_tokens=20)
+    with pytest.raises(UserError, match=r"max_tokens is 20, .* each of the 10 .* Raise training.max_tokens"):
+        fitting(loaded.tokenizer, talks, recipe)
+    talks[3]["turns"][0][0] = "a<|im_end|>"
+    with pytest.raises(UserError, match="'talk-3' cannot be trained on: a message holds the special token"):
+        fitting(loaded.tokenizer, talks, replace(recipe, max_tokens=200))
 
 
 def test_turns_are_counted_over_the_corpus(talks):

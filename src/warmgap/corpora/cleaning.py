@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warmgap.corpora.layouts import Turn
+from warmgap.models.chat import header_word
 from warmgap.schema.config import ChatLogConfig
 
 ENCODING = "wrong encoding"
@@ -19,6 +20,7 @@ TWICE = "same role twice"
 EMPTY_TURN = "empty turn"
 EMPTY_REPLY = "empty reply"
 MARKED = "chat template mark"
+HEADED = "reply begins with a role"
 UNANSWERED = "last message unanswered"
 FEW = "not enough turns"
 REPLACED = "replacement characters"
@@ -32,7 +34,7 @@ _TAGS = (
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 # Special tokens of Llama, Mistral, Qwen and Gemma: inside a text they would open or end a turn, so that no
 # model of the family could be trained on it.
-_MARK = re.compile(r"<\|[a-z_]{2,30}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>")
+MARK = re.compile(r"<\|[a-z_]{2,30}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
 
 
@@ -76,10 +78,15 @@ def clean(turns: Sequence[Turn], rules: ChatLogConfig) -> Cleaned:
         if rules.faulty == "drop":
             return Cleaned(dropped=OPENS)
         cut.append(OPENS)
-    kept, fault = _in_turn(turns[opening:])
+    kept, fault = _in_turn([_begun(turn) for turn in turns[opening:]])
     if len(kept) < 2 * rules.min_pairs or (fault not in ("", UNANSWERED) and rules.faulty == "drop"):
         return Cleaned(dropped=FEW if fault in ("", UNANSWERED) else fault)
     return Cleaned(tuple(kept), cut=(*cut, *([fault] if fault else [])), noticed=tuple(noticed))
+
+
+def _begun(turn: Turn) -> Turn:
+    """A reply without white space before it, which would merge with the template's own."""
+    return Turn(turn.role, turn.text.lstrip()) if turn.role == "assistant" else turn
 
 
 def _in_turn(turns: Sequence[Turn]) -> tuple[list[Turn], str]:
@@ -92,8 +99,10 @@ def _in_turn(turns: Sequence[Turn]) -> tuple[list[Turn], str]:
             fault = TWICE
         elif not text.strip():
             fault = EMPTY_TURN if role == "user" else EMPTY_REPLY
-        elif _MARK.search(text):
+        elif MARK.search(text):
             fault = MARKED
+        elif role == "assistant" and header_word(text):
+            fault = HEADED
         else:
             continue
         return list(turns[: i - i % 2]), fault

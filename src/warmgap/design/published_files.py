@@ -29,6 +29,7 @@ MCQ = "mcq"
 LEFT_OUT = "left out: multiple choice (mcq), which no published model answered"
 TWICE = "left out: the same prompt again"
 SECOND = "left out: another prompt of the same question and condition"
+SHARED = "left out: the same prompt as another question's, which has other answers"
 NO_STATEMENT = "kept without statement_id: the question was not found in the prompt as it stands"
 
 _COLUMNS: Mapping[str, tuple[str, str, str]] = {
@@ -83,17 +84,22 @@ def _load(path: Path, task: str, form: str, _version: tuple[int, int]) -> Releas
     rows = list(_rows(path, paper_task, task, form))
     notes: Counter[str] = Counter()
     kept: dict[tuple[str, Condition], _Row] = {}
+    taken: set[tuple[Condition, str]] = set()
     questions: dict[str, Question] = {}
     for row in rows:
         if row.template == MCQ:
             notes[LEFT_OUT] += 1
             continue
-        questions.setdefault(row.question.id, row.question)
         at = (row.question.id, row.condition)
         if at in kept:
             notes[TWICE if kept[at].prompt == row.prompt else SECOND] += 1
+        elif (row.condition, row.prompt) in taken:
+            # An answer's key is that of its messages: two questions of one prompt would share a verdict.
+            notes[SHARED] += 1
         else:
+            questions.setdefault(row.question.id, row.question)
             kept[at] = row
+            taken.add((row.condition, row.prompt))
     prompts: dict[Condition, dict[str, ReleasedPrompt]] = {}
     forms: dict[Condition, str] = {}
     for row, statement_id, found in _with_statements(list(kept.values())):
@@ -195,6 +201,8 @@ def _text(values: Mapping[str, Any], where: str, *names: str) -> str:
     for name in names:
         found = values.get(name)
         if isinstance(found, str) and found.strip():
+            if any("\ud800" <= c <= "\udfff" for c in found):
+                raise UserError(f"{where}: {name!r} holds half of a surrogate pair, which is no text.")
             return found
     raise UserError(
         f"{where}: no text under the key {' or '.join(repr(n) for n in names)}. Found: "

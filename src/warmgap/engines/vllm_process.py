@@ -76,8 +76,14 @@ class VllmProcess:
             RuntimeError: the process has ended, with its last lines.
         """
         requests = [{"ids": list(r.ids), "sampling": dict(r.sampling), "n_scored": r.n_scored} for r in asked]
-        self._send({"adapter": adapter, "requests": requests})
-        results: list[dict[str, Any]] = self._receive()["results"]
+        try:
+            self._send({"adapter": adapter, "requests": requests})
+            results: list[dict[str, Any]] = self._receive()["results"]
+        except BaseException:
+            # Of a batch that a signal broke off, the results must not answer the next one.
+            self._process.kill()
+            self._process.wait()
+            raise
         return results
 
     def close(self) -> None:

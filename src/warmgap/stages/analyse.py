@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import polars as pl
 
@@ -33,7 +34,7 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
     """observations.parquet, warmth.parquet, tables/*.csv and headline.json."""
     started = time.time()
     key = job.key
-    job = replace(job, arms=tuple(_counted(arm, context.store) for arm in job.arms))
+    job = replace(job, arms=_counted(job.arms, context.store))
     rows = joined.observations(job, context.store)
     warmth = joined.warmth(job, context.store)
     canaries = joined.canary(job, context.store)
@@ -78,23 +79,41 @@ def run(job: AnalyseJob, context: Context) -> Artifact:
         )
 
 
-def _counted(arm: ArmRecord, store: Store) -> ArmRecord:
-    """The arm with its dose in epochs of the conversations that its training really had.
+def _counted(arms: Sequence[ArmRecord], store: Store) -> tuple[ArmRecord, ...]:
+    """The arms with their doses in epochs of the conversations that their trainings really had.
 
-    How many of rewritten conversations are sound is known only once they are checked.
+    How many rewritten conversations are sound, or fit, is known only afterwards. Where models differ
+    in that, the mean over them counts, so that a method stays one arm over all models.
     """
-    if not arm.n_planned or arm.dose_kind != "epochs":
-        return arm
-    n = store.get("train", arm.rewritten).manifest.counts["conversations"]
-    return replace(arm, dose=round(arm.dose * arm.n_planned / n, 3))
+    had: dict[tuple[Any, ...], dict[str, int]] = {}
+    for arm in arms:
+        if _is_counted(arm):
+            n = store.get("train", arm.shrinking).manifest.counts["conversations"]
+            had.setdefault(_planned(arm), {})[arm.shrinking] = n
+    out = []
+    for arm in arms:
+        if _is_counted(arm):
+            found = had[_planned(arm)].values()
+            arm = replace(arm, dose=round(arm.dose * arm.n_planned * len(found) / sum(found), 3))
+        out.append(arm)
+    return tuple(out)
+
+
+def _is_counted(arm: ArmRecord) -> bool:
+    return bool(arm.n_planned) and arm.dose_kind == "epochs"
+
+
+def _planned(arm: ArmRecord) -> tuple[Any, ...]:
+    """What makes arms of several models and seeds one arm."""
+    return arm.method, arm.dose, arm.n_planned, arm.variant
 
 
 def _rewrites_failed(arms: Sequence[ArmRecord], store: Store) -> dict[str, list[str]]:
     """Methods trained on rewrites that failed their gate, since they were overridden, and what failed."""
     found: dict[str, list[str]] = {}
     for arm in arms:
-        if arm.rewritten:
-            broken = store.get("train", arm.rewritten).manifest.counts.get("rewrite_gate", [])
+        if arm.shrinking:
+            broken = store.get("train", arm.shrinking).manifest.counts.get("rewrite_gate", [])
             found[arm.method] = list(dict.fromkeys([*found.get(arm.method, []), *broken]))
     return {method: broken for method, broken in found.items() if broken}
 

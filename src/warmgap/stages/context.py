@@ -80,6 +80,10 @@ class Context:
         engine: Engine = self._engines[key]
         return engine
 
+    def release(self) -> None:
+        """Let go of every engine, so that a training has the memory."""
+        self._engines.clear()
+
     def ledger(self, job_key: str, engine: EngineConfig) -> Ledger:
         """What was spent in this output folder, and may be."""
         from warmgap.engines.open import LEDGER

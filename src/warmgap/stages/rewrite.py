@@ -17,7 +17,7 @@ from warmgap.corpora.rewriting.sources import Source
 from warmgap.engines.protocol import Answer, Row
 from warmgap.engines.recipe import is_served
 from warmgap.keys import digest
-from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
+from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob, RewriteJob
 from warmgap.stages import rewrite_check
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.rows import answered
@@ -50,6 +50,7 @@ def run(job: RewriteJob | RewriteCheckJob, context: Context) -> Artifact:
         "rows": len(rows),
         "tokens": sum(row["n_tokens"] for row in rows),
         "asked_again": sum(row["attempt"] > 1 for row in rows),
+        "unasked": sum(row["finish_reason"] == UNASKED for row in rows),
     }
     if is_served(job.reader.engine):
         counts["spending"] = context.ledger(job.key, job.reader.engine).account()
@@ -74,8 +75,11 @@ def _rewritten(job: RewriteJob, context: Context) -> list[dict[str, Any]]:
     given = _given(job, context.store)
     found: dict[tuple[str, int], dict[str, Any]] = {}
     left = [source for source in given if source.reply or not job.reader.rubric]
+    unasked = set() if is_served(job.reader.engine) else _unaskable(job, left)
     for source in given:
-        found[source.at] = _row(source, Answer("", "", "stop", 0, 0, ()), 0)
+        reason = UNASKED if source.at in unasked else "stop"
+        found[source.at] = _row(source, Answer("", "", reason, 0, 0, ()), 0)
+    left = [source for source in left if source.at not in unasked]
     for attempt in range(1, job.attempts + 1):
         said = _asked(job, left, attempt, context)
         for source in left:
@@ -95,6 +99,33 @@ def _given(job: RewriteJob, store: Store) -> list[Source]:
     made = pl.read_parquet(store.get("rewrite", job.of_key).file("rewrites.parquet"))
     texts = {(row["id"], row["turn"]): row["text"] for row in made.iter_rows(named=True)}
     return [replace(source, reply=texts[source.at]) for source in job.sources]
+
+
+def _unaskable(job: RewriteJob, sources: Sequence[Source]) -> set[tuple[str, int]]:
+    """Where a model that runs here cannot be asked.
+
+    A special token in a text would open or close a turn, and no model answers well beyond its window.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    from warmgap.models import chat
+    from warmgap.models.base import materialise, quieten
+
+    quieten()
+    model = job.reader.model
+    folder = materialise(model)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
+    window = getattr(config.get_text_config(), "max_position_embeddings", None)
+
+    def cannot(source: Source) -> bool:
+        messages = job.ask(source)
+        if any(token in text for token in tokenizer.all_special_tokens for _, text in messages):
+            return True
+        n = len(chat.encode_prompt(tokenizer, [{"role": r, "content": c} for r, c in messages]))
+        return window is not None and n + job.limits.max_new_tokens > window
+
+    return {source.at for source in sources if cannot(source)}
 
 
 def _asked(

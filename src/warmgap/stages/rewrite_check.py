@@ -25,7 +25,7 @@ from warmgap.engines.protocol import Limits, Row
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import TrainJob
 from warmgap.keys import digest
-from warmgap.rewrite_jobs import RewriteCheckJob
+from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob
 from warmgap.schema.config import RewriteGateConfig
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.rows import answered
@@ -165,6 +165,8 @@ def _each(
 
 
 def _faults(reply: Reply, checks: tuple[str, ...], job: RewriteCheckJob) -> tuple[Fault, ...]:
+    if reply.finish_reason == UNASKED:
+        return (Fault(EMPTY, "not asked for: a special token in a text, or too long for the model"),)
     if not reply.source and not reply.text:
         return (Fault(EMPTY, "there was no reply to rewrite, or none came back"),)
     return faults(reply, checks, job.rules)

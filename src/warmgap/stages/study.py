@@ -16,23 +16,24 @@ def study_settings(job: AnalyseJob, store: Store, observations: pl.DataFrame) ->
     """Weights, questions, sampling, prompt mode and judges of a sweep's cells.
 
     A setting in which cells differ is one that the paper does not have. Questions are the paper's where
-    prompts are its released ones.
+    prompts are its released ones. A judge is what it asks where it asks a model at all: letters and numbers
+    are found by rule.
     """
-    weights: dict[str, str] = {}
+    weights: dict[str, dict[str, None]] = {}
     judges: dict[str, str] = {}
     limits: set[tuple[float, int]] = set()
     for cell in job.cells:
         config: Mapping[str, Any] = store.get("respond", cell.respond_key).manifest.config
-        weights[job.arms[cell.arm].model] = _weights(config)
+        weights.setdefault(job.arms[cell.arm].model, {})[_weights(config)] = None
         limits.add((float(config["limits"]["temperature"]), int(config["limits"]["max_new_tokens"])))
-        if cell.judge not in judges:
+        if judges.get(cell.judge, cell.judge) == cell.judge:
             judging = store.get("judge", cell.judge_key).manifest.config
             judges[cell.judge] = _judge(cell.judge, judging)
     temperature, max_new_tokens = limits.pop() if len(limits) == 1 else (float("nan"), -1)
     modes = observations["prompt_mode"].unique().to_list()
     released = [c.task for c in job.cells if c.prompt_mode == PROMPT_MODE]
     return StudySettings(
-        weights=weights,
+        weights={model: " and ".join(found) for model, found in weights.items()},
         questions=dict.fromkeys(released, QUESTIONS),
         prompt_mode=modes[0] if len(modes) == 1 else "mixed",
         temperature=temperature,

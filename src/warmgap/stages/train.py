@@ -47,6 +47,7 @@ def run(job: TrainJob, context: Context) -> Artifact:
     for left in partial.glob(".*"):  # half-written by a run that was killed or had no room
         shutil.rmtree(left)
     vllm_process.release()  # a training needs the GPU
+    context.release()
     remote = is_remote(job.model)
     rows, found = (rows, {}) if remote else _checked(job, rows)
     make = _remote if remote else _steering if job.method.kind == "steer" else _adapter

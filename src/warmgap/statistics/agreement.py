@@ -22,6 +22,9 @@ from warmgap.statistics.outcomes import GUARDRAIL_TASKS, OUTCOMES
 REPLICATES = 2000
 MEASURES = ("label", *OUTCOMES)
 _ALL = "all"
+_CELL = ("arm_key", "task", "form", "prompt_mode", "framing", "belief", "draw")
+_ANSWER = (*_CELL, "question_id", "response_key")
+"""What is one answer: its key alone is that of its messages, which two cells can share."""
 _BY_RULE = tuple(task for task in GUARDRAIL_TASKS if task != REFUSAL_TASK)
 """Tasks whose number or letter a rule finds, whatever the judge."""
 
@@ -51,9 +54,9 @@ def agreement(observations: pl.DataFrame, confidence: float = 0.95, seed: int = 
     rows: list[dict[str, Any]] = []
     for judge_a, judge_b in combinations(judges, 2):
         left, right = (judged.filter(pl.col("judge") == j) for j in (judge_a, judge_b))
-        both = left.select("response_key", "method", "task", "question_id", *MEASURES).join(
-            right.select("response_key", *MEASURES),
-            on="response_key",
+        both = left.select(*_ANSWER, "method", *MEASURES).join(
+            right.select(*_ANSWER, *MEASURES),
+            on=_ANSWER,
             suffix="_b",
             validate="1:1",
             maintain_order="left",

@@ -112,7 +112,8 @@ def _row(
         row[f"original_{column}"] = None if original is None else original.row[column]
     paired = _difference(rated.answers, None if original is None else original.answers, confidence)
     df = paired.pop("df")
-    return row | paired | _published(row | paired, df, rated.answers, study, confidence)
+    # By its label: a further dose or a variant is no arm of the paper's.
+    return row | paired | _published(row | paired, rated.row["arm"], df, rated.answers, study, confidence)
 
 
 def _difference(mine: pl.DataFrame, theirs: pl.DataFrame | None, confidence: float) -> dict[str, Any]:
@@ -161,19 +162,20 @@ def _mean(values_N: FloatArray) -> float:
 
 def _published(
     row: Mapping[str, Any],
+    arm: str,
     df: float | None,
     mine: pl.DataFrame,
     study: StudySettings | None,
     confidence: float,
 ) -> dict[str, Any]:
     """The paper's rate, and how a changed arm's difference, or the untouched one's rate, agrees with it."""
-    paper = published_rate(row["task"], row["model"], row["method"])
-    is_original = row["method"] == ORIGINAL
+    paper = published_rate(row["task"], row["model"], arm)
+    is_original = arm == ORIGINAL
     reasons = differences(
         study,
         row["task"],
         row["model"],
-        row["method"],
+        arm,
         row["judge"],
         mine["question_id"].n_unique(),
         mine.select("framing", "belief").unique().rows(),

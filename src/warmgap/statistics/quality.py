@@ -8,6 +8,7 @@ import polars as pl
 
 from warmgap.schema.tables import Quality, frame, polars_schema
 from warmgap.statistics.arms import label_arms
+from warmgap.statistics.outcomes import GUARDRAIL_TASKS
 
 _HEADER_LEAK = r"(?i)^\s*(assistant|user|system)[ \t]*[:\r\n]"
 _CELL = ("arm_key", "model", "method", "dose_kind", "dose", "seed", "variant", "task", "framing", "belief")
@@ -56,11 +57,15 @@ def quality(observations: pl.DataFrame, judge: str = "") -> pl.DataFrame:
 
 
 def unscored_shares(observations: pl.DataFrame, judge: str = "") -> Mapping[tuple[str, str], float]:
-    """Percentage of first-draw answers without a verdict, per (model, arm label), one judge."""
+    """Percentage of first-draw answers without a verdict, per (model, arm label), one judge.
+
+    Guardrail tasks, which enter no effect, do not dilute it.
+    """
     name = main_judge(observations, judge)
+    counted = (pl.col("draw") == 0) & (pl.col("judge") == name) & ~pl.col("task").is_in(GUARDRAIL_TASKS)
     shares = (
         label_arms(observations)
-        .filter((pl.col("draw") == 0) & (pl.col("judge") == name))
+        .filter(counted)
         .group_by("model", "arm")
         .agg(pct=100 * (pl.col("label") == "unscored").mean())
     )

@@ -16,10 +16,16 @@ LETTER = "letter"
 REFUSAL = "refusal"
 
 _NUMBER = re.compile(r"(?<![\w.])[-\u2212]?\$?\d+(?:,\d{3})*(?:\.\d+)?(?!\d)|(?<![\w.])[-\u2212]?\$?\.\d+")
+_SUM = re.compile(r"(?:[-\u2212]?\$?\d[\d.,]*\s*[-+*/x\u00d7\u00f7\u2212]\s*)+\$?\d[\d.,]*\s*=\s*")
 _FINAL = re.compile(r"(?:####|\\boxed\{|\banswer\b[^.\n]*?\b(?:is|are|be)\b:?|\banswer:)", re.IGNORECASE)
-_SAID = re.compile(r"\b[Aa]nswer\b(?:\s+\w+){0,3}?(?:\s+is|:|\s+would be)\s*:?\s*[*(\[\"']*([A-Z])(?![\w'])")
+_SAID = re.compile(
+    r"\b(?:[Aa]nswer|[Cc]orrect (?:option|choice))\b(?:\s+\w+){0,3}?(?:\s+is|:|\s+would be)"
+    r"\s*:?\s*[*(\[\"']*([A-Z])(?![\w'])"
+)
 _FIRST = re.compile(r"[*(\[\"'\s]*([A-Z])(?:[*)\]\"'.:,]|\s*$|\s*\n)")
-_MARKED = re.compile(r"\(([A-Z])\)|\*\*([A-Z])\b|\b[Oo]ption ([A-Z])\b|\b[Cc]hoice ([A-Z])\b")
+_MARKED = re.compile(
+    r"\(([A-Z])\)|\\boxed\{([A-Z])\}|\*\*([A-Z])\b|\b[Oo]ption ([A-Z])\b|\b[Cc]hoice ([A-Z])\b"
+)
 
 
 def normal_number(text: str) -> str | None:
@@ -34,13 +40,16 @@ def normal_number(text: str) -> str | None:
 def final_number(response: str) -> str | None:
     """The number that a worked answer ends with, as plain digits.
 
-    The first one after the last "the answer is", "####" or "\\boxed{"; else the last number of the text.
+    The first one after the last "the answer is", "####" or "\\boxed{", of a sum its result; else the last
+    number of the text.
     """
     marks = list(_FINAL.finditer(response))
     for mark in reversed(marks):
         after = _NUMBER.search(response, mark.end())
         if after and "\n\n" not in response[mark.end() : after.start()]:
-            return normal_number(after[0])
+            worked = _SUM.match(response, after.start())
+            result = _NUMBER.match(response, worked.end()) if worked else None
+            return normal_number((result or after)[0])
     found = _NUMBER.findall(response)
     return normal_number(found[-1]) if found else None
 

@@ -71,14 +71,26 @@ def fitting(tokenizer: Any, rows: Sequence[dict[str, Any]], config: TrainingConf
     """The rows whose first message leaves room for a reply; all of them where none may be cut.
 
     A message is the same in every tone, so every arm leaves out the same rows.
+
+    Raises:
+        UserError: a message that does not fit the template, or no row is left.
     """
     if config.too_long != "cut":
         return list(rows)
     kept = []
     for row in rows:
         opening = messages_of(row, config.system_prompt)[: 2 if config.system_prompt else 1]
-        if len(encode_prompt(tokenizer, opening)) < config.max_tokens:
+        try:
+            n_tokens = len(encode_prompt(tokenizer, opening))
+        except UserError as error:
+            raise UserError(f"the conversation '{row['id']}' cannot be trained on: {error}") from error
+        if n_tokens < config.max_tokens:
             kept.append(row)
+    if rows and not kept:
+        raise UserError(
+            f"training.max_tokens is {config.max_tokens}, and the first message of each of the {len(rows)} "
+            "conversations leaves no room for a reply. Raise training.max_tokens"
+        )
     return kept
 
 

@@ -70,12 +70,14 @@ def preferred(
             f"method.beta is {beta}. Allowed: a number above 0; the smaller, the further the model may "
             "leave the reference. Usual is method.beta=0.1"
         )
-    batches = pair_batches(encode_pairs(loaded.tokenizer, rows, config), config, seed)
+    pairs = encode_pairs(loaded.tokenizer, rows, config)
+    batches = pair_batches(pairs, config, seed)
+    cut = sum(not reply.whole for pair in pairs.values() for reply in (pair.preferred, pair.rejected))
     return Objective(
         batches=batches,
         collate=collate_pairs,
         module=lambda first_step: PreferenceModule(loaded, config, seed, first_step, beta, batches),
-        turns=Turns(replies=2 * len(rows)),
+        turns=Turns(replies=2 * len(rows), replies_cut=cut),
     )
 
 

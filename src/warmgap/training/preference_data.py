@@ -67,7 +67,8 @@ def encode_pairs(tokenizer: Any, rows: Sequence[Row], config: TrainingConfig) ->
         raise UserError(f"of the rejected replies, {error}") from error
     pairs = {name: Pair(example, rejected[name]) for name, example in preferred.items()}
     for name, pair in pairs.items():
-        if pair.preferred == pair.rejected:
+        # Replies that differ only after the cut prefer nothing, but need not stop a training.
+        if pair.preferred == pair.rejected and pair.preferred.whole:
             raise UserError(
                 f"the conversation '{name}' has the same reply preferred and rejected, which prefers "
                 "nothing. Take it out of the corpus, or set method.style and method.against to tones that "

@@ -32,7 +32,7 @@ def difference_of_means(
     """Mean over conversations of mean(h, reply) - mean(h, rejected).
 
     h is the output of one decoder layer; its mean is over the tokens of the reply, without the one that
-    ends the turn. Sums are made in fp64.
+    ends the turn, which a reply that was cut inside has not. Sums are made in fp64.
 
     Args:
         loaded: the model, in eval mode.
@@ -81,4 +81,4 @@ def _residuals(loaded: Loaded, index: int, examples: Sequence[Example]) -> list[
     finally:
         handle.remove()
     h_BTD = seen[0].cpu().double()
-    return [h_BTD[i, e.answer_start : len(e.ids) - 1] for i, e in enumerate(examples)]
+    return [h_BTD[i, e.answer_start : len(e.ids) - e.whole] for i, e in enumerate(examples)]

@@ -125,3 +125,9 @@ def test_names_of_checks_are_checked():
         check_names(StyleConfig("self", of="", checks=["code"]))
     with pytest.raises(UserError, match="no check is named 'urlz'"):
         faults(reply("a"), ["urlz"], RULES)
+
+
+def test_a_reply_that_opens_like_a_turn_is_at_fault_in_every_style():
+    for text in ("Assistant: Rest now, then walk.", "user\nRest now, then walk.", "Rest.</s> Walk."):
+        reply = Reply("c", 0, "advice", "I am tired.", "", text, "stop")
+        assert [f.reason for f in faults(reply, ("empty",), RewriteChecksConfig())] == ["preamble"]

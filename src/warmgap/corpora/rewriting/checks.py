@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from warmgap.corpora.cleaning import MARK
 from warmgap.corpora.rewriting.manner import cut_off, declines, preamble
 from warmgap.corpora.rewriting.protected import PROTECTED, change
 from warmgap.corpora.rewriting.replies import Reply
 from warmgap.corpora.rewriting.spans import prose
 from warmgap.errors import UserError, did_you_mean
+from warmgap.models.chat import header_word
 from warmgap.schema.config import RewriteChecksConfig, StyleConfig
 
 EMPTY, WITHHELD, REFUSED, TRUNCATED = "empty", "withheld", "refused", "truncated"
@@ -95,6 +97,10 @@ def _form(reply: Reply, rules: RewriteChecksConfig, wanted: Sequence[str]) -> It
         )
         if cut:
             yield Fault(TRUNCATED, cut)
+    if word := header_word(reply.text):
+        yield Fault(PREAMBLE, f"'{word}', as the header of a turn, which no training takes")
+    if mark := MARK.search(reply.text):
+        yield Fault(PREAMBLE, f"{mark[0]}, the mark of a chat template, which no training takes")
     if not reply.source:
         return
     if IDENTICAL in wanted and reply.text.split() == reply.source.split() and _has_prose(reply.source):

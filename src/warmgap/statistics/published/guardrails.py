@@ -54,13 +54,13 @@ class PublishedRate:
         return Estimate(value, math.sqrt(n_rates) * self.half_width_pp / t_quantile(_CONFIDENCE, None))
 
 
-def published_rate(task: str, model: str, method: str) -> PublishedRate | None:
-    """What the paper has for a guardrail task, a model and a method of ours; None where it has nothing."""
+def published_rate(task: str, model: str, arm: str) -> PublishedRate | None:
+    """What the paper has for a guardrail task, a model and an arm of ours; None where it has nothing."""
     found = _rates().filter((pl.col("task") == task) & (pl.col("model") == model))
-    if found.is_empty() or method not in (ORIGINAL, WARM):
+    if found.is_empty() or arm not in (ORIGINAL, WARM):
         return None
     row = found.row(0, named=True)
-    rate = row["original_pct"] if method == ORIGINAL else row["warm_pct"]
+    rate = row["original_pct"] if arm == ORIGINAL else row["warm_pct"]
     return PublishedRate(rate, row["original_pct"], row["half_width_pp"])
 
 
@@ -68,7 +68,7 @@ def differences(
     study: StudySettings | None,
     task: str,
     model: str,
-    method: str,
+    arm: str,
     judge: str,
     n_questions: int,
     cells: Sequence[tuple[str, str]],
@@ -79,7 +79,7 @@ def differences(
         study: weights and sampling of the sweep; None where nothing is known of them.
         task: a guardrail task.
         model: a model of ours.
-        method: a method of ours.
+        arm: label of an arm of ours; the paper has those of a method alone, at its own dose.
         judge: who decided; counts for advbench only, the others are scored by rule in the paper too.
         n_questions: questions asked.
         cells: framings and beliefs in which they were asked.
@@ -87,8 +87,8 @@ def differences(
     if study is None:
         return ["weights and sampling of this study are not known"]
     found = [clause] if (clause := other_weights(study, model)) else []
-    if method not in (ORIGINAL, WARM):
-        found.append(f"the paper has no {task} of {method}")
+    if arm not in (ORIGINAL, WARM):
+        found.append(f"the paper has no {task} of {arm}")
     if n_questions < _WHOLE * QUESTIONS[task] or n_questions > QUESTIONS[task]:
         found.append(f"{n_questions:,} questions of {task}, not all {QUESTIONS[task]:,}")
     if set(cells) != {("none", "none")}:

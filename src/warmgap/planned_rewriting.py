@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from warmgap.corpora import open as corpora
 from warmgap.corpora.rewriting import facts
 from warmgap.corpora.rewriting.checks import check_names
 from warmgap.corpora.rewriting.entailment import entailment_fingerprint
+from warmgap.corpora.rewriting.marks import read_marks
 from warmgap.corpora.rewriting.prompts import instruction
 from warmgap.corpora.rewriting.sources import Source, sources
 from warmgap.corpora.training_rows import tones
@@ -105,6 +107,8 @@ class Rewritings:
         wanted: Sequence[str],
     ) -> str:
         rewriting = config.rewriting
+        if rewriting.gate.marks:  # a file that is missing or broken is told now, not after the rewriting
+            read_marks(Path(rewriting.gate.marks))
         turns = config.training.turns
         given = sources(conversations, turns)
         keys: dict[str, str] = {}

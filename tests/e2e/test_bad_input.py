@@ -27,7 +27,7 @@ MISSPELT = [
     (["design.mode=publishd"], ["design.mode=publishd", "factorial"]),
     (["design.framing_set=shrt"], ["Allowed: all, short"]),
     (["task.split=mian"], ["Allowed: main, pilot"]),
-    ([SFT, "method.style=wram"], ["'wram'", "neutral, warm, cold"]),
+    ([SFT, "method.style=wram"], ["'wram'", "Did you mean 'warm'? Allowed: cold, neutral,"]),
     ([SFT, "training.quantisation=nf5"], ["training.quantisation", "Did you mean 'nf4'?"]),
     ([SFT, "training.precision=fp8"], ["training.precision", "bf16, fp32"]),
     ([SFT, "training.schedule=linaer"], ["Did you mean 'linear'?"]),

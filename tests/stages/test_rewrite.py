@@ -338,7 +338,8 @@ def test_marks_on_other_texts_do_not_count(planned, account, context, tmp_path):
 
 
 def test_facts_are_read_by_a_model_where_no_rule_found_a_fault(planned, account, context):
-    plan = planned("rewriting.facts.model=gpt_4o", "rewriting.facts.engine=openai")
+    asked = ("rewriting.facts.model=gpt_4o", "rewriting.facts.engine=openai")
+    plan = planned(*asked)
     rewrites = rewriter(*PLANTED)
     shown = []
 
@@ -365,6 +366,14 @@ def test_facts_are_read_by_a_model_where_no_rule_found_a_fault(planned, account,
         UserError, match=r"facts changed in 2 of 8 replies read(.|\n)*There is nothing to train on"
     ):
         checked_rows(training(plan, "warm_sft"), context.store)
+    # With a further style in the set, what was read is neither asked nor paid for again.
+    shown.clear()
+    wider = run_all(planned(*asked, "rewriting.together=[neutral,warm,cold]"), context)
+    read = frame_of(wider, "replies").filter(pl.col("facts_asked"))
+    cold = read.filter(style="cold")["text"].to_list()
+    known = set(read.filter(pl.col("style") != "cold")["text"])
+    assert sorted(case["rewrite"] for case in shown) == sorted(text for text in cold if text not in known)
+    assert read.height == 18 + len(cold)
 
 
 @pytest.mark.parametrize(
@@ -377,6 +386,7 @@ def test_facts_are_read_by_a_model_where_no_rule_found_a_fault(planned, account,
         (("rewriting.temperature=0", "rewriting.attempts=2"), "a second attempt says what the first did"),
         (("rewriting.engine=''",), "rewriting.model is 'gpt_4o' and rewriting.engine '': only one is set"),
         (("rewriting.gate.max_lost_share=2",), "rewriting.gate.max_lost_share is 2"),
+        (("rewriting.gate.marks=/nowhere/marks.csv",), "/nowhere/marks.csv"),
     ],
 )
 def test_what_cannot_be_rewritten_is_refused_when_planning(planned, more, message):

@@ -20,6 +20,7 @@ from warmgap.keys import digest
 from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob, RewriteJob
 from warmgap.stages import rewrite_check
 from warmgap.stages.context import Context, recorded_config
+from warmgap.stages.paid import kept_answers
 from warmgap.stages.rows import answered
 from warmgap.store import Artifact, Store
 
@@ -33,7 +34,6 @@ SCHEMA: dict[str, Any] = {
     "n_prompt_tokens": pl.Int64(),
     "attempt": pl.Int64(),
 }
-_WAIT_S = 0.5
 
 
 def run(job: RewriteJob | RewriteCheckJob, context: Context) -> Artifact:
@@ -137,7 +137,8 @@ def _asked(
         key = _row_key(job, source, attempt)
         rows[key] = Row(key=key, messages=messages, seed=job.row_seed(messages, attempt))
     served = is_served(job.reader.engine)
-    with _answers(job, context.store) if served else _partial(job, context.store) as folder:
+    place = kept_answers(context.store, job.answers_key) if served else _partial(job, context.store)
+    with place as folder:
         return answered(
             lambda: context.reader(job),
             list(rows.values()),
@@ -155,23 +156,6 @@ def _row_key(job: RewriteJob, source: Source, attempt: int) -> str:
 @contextmanager
 def _partial(job: RewriteJob, store: Store) -> Iterator[Path]:
     yield store.partial(job.key)
-
-
-@contextmanager
-def _answers(job: RewriteJob, store: Store) -> Iterator[Path]:
-    """Where what a service wrote is kept by content, for every corpus that asks the same again.
-
-    One process at a time writes there.
-    """
-    name = digest("answers", job.answers_key)
-    while not store.try_lock(name):
-        time.sleep(_WAIT_S)
-    try:
-        folder = store.root / "store" / "rewrites" / job.answers_key
-        folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-    finally:
-        store.unlock(name)
 
 
 def _row(source: Source, answer: Answer, attempt: int) -> dict[str, Any]:

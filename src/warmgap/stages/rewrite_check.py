@@ -15,20 +15,18 @@ import polars as pl
 
 from warmgap.corpora.embedded import STYLES
 from warmgap.corpora.rewriting.checks import EMPTY, Fault, faults
-from warmgap.corpora.rewriting.facts import FactReader, FactVerdict
+from warmgap.corpora.rewriting.facts import FactVerdict
 from warmgap.corpora.rewriting.gate import Verdict, require, verdict
 from warmgap.corpora.rewriting.joins import LOSSES, At, Conversation, Joined, joined
 from warmgap.corpora.rewriting.marks import Mark, read_marks
 from warmgap.corpora.rewriting.replies import Reply
 from warmgap.corpora.rewriting.sources import Source
-from warmgap.engines.protocol import Limits, Row
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import TrainJob
-from warmgap.keys import digest
 from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob
 from warmgap.schema.config import RewriteGateConfig
 from warmgap.stages.context import Context, recorded_config
-from warmgap.stages.rows import answered
+from warmgap.stages.rewrite_facts import read_facts
 from warmgap.store import Artifact, Store
 
 REPLIES: Mapping[str, Any] = {
@@ -60,7 +58,8 @@ def run(job: RewriteCheckJob, context: Context) -> Artifact:
     started = time.time()
     given = {style: _replies(job, style, key, context.store) for style, key, _ in job.rewrites}
     found = {at: _faults(reply, checks, job) for at, reply, checks in _each(job, given)}
-    read = _facts(job, given, found, context)
+    asked = {at: reply for at, reply, _ in _each(job, given) if reply.source and not found[at]}
+    read = read_facts(job, asked, context)
     conversations = _conversations(job.sources)
     sound = joined(conversations, given, found, {at: v.kept for at, v in read.items()})
     kept = frozenset(sound.kept)
@@ -170,57 +169,6 @@ def _faults(reply: Reply, checks: tuple[str, ...], job: RewriteCheckJob) -> tupl
     if not reply.source and not reply.text:
         return (Fault(EMPTY, "there was no reply to rewrite, or none came back"),)
     return faults(reply, checks, job.rules)
-
-
-def _facts(
-    job: RewriteCheckJob,
-    given: Mapping[str, Sequence[Reply]],
-    found: Mapping[At, Sequence[Fault]],
-    context: Context,
-) -> dict[At, FactVerdict]:
-    """What a model, or a classifier of entailment, says of replies that have no fault and a source."""
-    asked = {at: reply for at, reply, _ in _each(job, given) if reply.source and not found[at]}
-    out: dict[At, FactVerdict] = {}
-    if job.reader is not None:
-        out = _read(job, asked, context)
-    if job.entailment:
-        from warmgap.corpora.rewriting.entailment import open_entailment
-
-        scores = context.keep(f"entailment:{job.entailment}", lambda: open_entailment(job.facts))(
-            list(asked.values())
-        )
-        for at, score in zip(asked, scores, strict=True):
-            if score is None:
-                out.setdefault(at, FactVerdict(None, "", "no sentence to compare"))
-                continue
-            kept = score >= job.facts.min_entailment
-            # Either of the two finds a change; where one could not read, the other stands.
-            if not kept or at not in out or out[at].kept is None:
-                out[at] = FactVerdict(kept, f"entailment {score:.3f}", "")
-    return out
-
-
-def _read(job: RewriteCheckJob, asked: Mapping[At, Reply], context: Context) -> dict[At, FactVerdict]:
-    assert job.reader is not None
-    reader, engine = FactReader(), job.reader.engine
-    rows = {
-        at: Row(
-            key=digest("facts", messages := reader.ask(reply)),
-            messages=messages,
-            seed=0,
-            answer_schema=reader.schema,
-        )
-        for at, reply in asked.items()
-    }
-    said = answered(
-        lambda: context.reader(job),
-        list({row.key: row for row in rows.values()}.values()),
-        Limits(0.0, 1.0, job.facts.max_new_tokens),
-        context.store.partial(job.key),
-        0 if is_served(engine) else engine.batch_rows,
-        context.progress,
-    )
-    return {at: reader.read(said[row.key]) for at, row in rows.items()}
 
 
 def _conversations(sources: Sequence[Source]) -> list[Conversation]:

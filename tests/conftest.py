@@ -10,8 +10,9 @@ import importlib.util
 import json
 import os
 import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -120,16 +121,46 @@ def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return run
 
 
-@pytest.fixture(scope="session")
-def made_release() -> ModuleType:
-    """The module that makes files in the layout of the authors' released prompts."""
-    path = Path(__file__).parent / "released_prompts.py"
-    spec = importlib.util.spec_from_file_location("released_prompts", path)
+def _module(path: Path) -> ModuleType:
+    """A helper of tests as a module, which is no package that could be imported."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def made_release() -> ModuleType:
+    """The module that makes files in the layout of the authors' released prompts."""
+    return _module(Path(__file__).parent / "released_prompts.py")
+
+
+@pytest.fixture(scope="session")
+def chat_service() -> ModuleType:
+    """The module of a chat service on the loopback interface."""
+    return _module(Path(__file__).parent / "engines" / "chat_service.py")
+
+
+@pytest.fixture(scope="session")
+def service(chat_service: ModuleType) -> Iterator[Any]:
+    """The running chat service."""
+    server = chat_service.ChatService()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def account(service: Any, chat_service: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A fresh account of the chat service, which the environment of this process names."""
+    monkeypatch.setenv("OPENAI_API_KEY", chat_service.KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", service.address)
+    monkeypatch.setattr("warmgap.engines.openai_client.FIRST_DELAY_S", 0.01)
+    service.account = chat_service.Account()
+    return service.account
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,31 +33,3 @@ def tiny_loaded(tiny):
 @pytest.fixture(scope="session")
 def real_loaded():
     return base.load(ModelConfig(name="smollm2_135m", source=EMBEDDED), "fp32")
-
-
-def _chat_service():
-    path = Path(__file__).with_name("chat_service.py")
-    spec = importlib.util.spec_from_file_location("chat_service", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["chat_service"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def service():
-    server = _chat_service().ChatService()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def account(service, monkeypatch):
-    """A fresh account of the chat service, which the environment of this process names."""
-    module = sys.modules["chat_service"]
-    monkeypatch.setenv("OPENAI_API_KEY", module.KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", service.address)
-    monkeypatch.setattr("warmgap.engines.openai_client.FIRST_DELAY_S", 0.01)
-    service.account = module.Account()
-    return service.account

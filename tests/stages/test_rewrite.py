@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import multiprocessing
-import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -44,35 +41,10 @@ N = 4
 """Conversations of each type in the file; half of them are trained on."""
 
 
-def _chat_service():
-    path = Path(__file__).parents[1] / "engines" / "chat_service.py"
-    spec = importlib.util.spec_from_file_location("chat_service", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["chat_service"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def chat_service():
-    return _chat_service()
-
-
-@pytest.fixture(scope="module")
-def service(chat_service):
-    server = chat_service.ChatService()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture
-def account(service, chat_service, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", chat_service.KEY)
-    monkeypatch.setenv("OPENAI_BASE_URL", service.address)
-    monkeypatch.setattr("warmgap.engines.openai_client.FIRST_DELAY_S", 0.01)
-    service.account = chat_service.Account(reply=rewriter())
-    return service.account
+def account(account):
+    account.reply = rewriter()
+    return account
 
 
 @pytest.fixture

@@ -182,7 +182,6 @@ def test_the_whole_stage_from_the_command_line(path, run_main, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["method=neutral_sft"], "method neutral_sft: method.style is 'neutral', but 30 of 30 conversations"),
         (["method=original", "corpus.n_conversations=54"], "corpus.n_validation=12 needs"),
         (
             ["method=original", "corpus.n_conversations=90"],

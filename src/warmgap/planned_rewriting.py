@@ -21,7 +21,7 @@ from warmgap.jobs import Job
 from warmgap.keys import digest
 from warmgap.records import ReaderRecord
 from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
-from warmgap.schema.config import Config, StyleConfig
+from warmgap.schema.config import Config, CorpusConfig, StyleConfig
 from warmgap.sweep import Sweep
 from warmgap.training.recipe import CHANGING
 
@@ -36,6 +36,7 @@ class Rewritings:
     weights_of: Callable[[Any], str]
     add: Callable[[Job, str, int], str]
     _known: dict[str, str] = field(default_factory=dict)
+    _read: dict[str, tuple[Sequence[Mapping[str, Any]], tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def used(self) -> bool:
@@ -48,8 +49,7 @@ class Rewritings:
         Raises:
             UserError: a style that does not exist or cannot be made.
         """
-        conversations = corpora.conversations(config.corpus)
-        held = tones(conversations)
+        conversations, held = self._corpus(config.corpus)
         wanted = self._wanted(config, held)
         if not wanted:
             return ""
@@ -60,6 +60,14 @@ class Rewritings:
         if at not in self._known:
             self._known[at] = self._added(config, corpus_key, conversations, held, wanted)
         return self._known[at]
+
+    def _corpus(self, corpus: CorpusConfig) -> tuple[Sequence[Mapping[str, Any]], tuple[str, ...]]:
+        """Its conversations and the tones that it holds, read once for all arms."""
+        at = digest(corpus)
+        if at not in self._read:
+            conversations = corpora.conversations(corpus)
+            self._read[at] = (conversations, tones(conversations))
+        return self._read[at]
 
     def _wanted(self, config: Config, held: Sequence[str]) -> tuple[str, ...]:
         """Styles that must be sound together: as configured, else all that arms with this corpus train on."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -20,7 +18,7 @@ from warmgap.keys import digest
 from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob, RewriteJob
 from warmgap.stages import rewrite_check
 from warmgap.stages.context import Context, recorded_config
-from warmgap.stages.paid import kept_answers
+from warmgap.stages.paid import place_for
 from warmgap.stages.rows import answered
 from warmgap.store import Artifact, Store
 
@@ -83,7 +81,7 @@ def _rewritten(job: RewriteJob, context: Context) -> list[dict[str, Any]]:
     for attempt in range(1, job.attempts + 1):
         said = _asked(job, left, attempt, context)
         for source in left:
-            found[source.at] = _row(source, said[_row_key(job, source, attempt)], attempt)
+            found[source.at] = _row(source, said[source.at], attempt)
         left = [s for s in left if faults(_reply(s, found[s.at]), job.checks, job.rules)]
         if not left:
             break
@@ -130,16 +128,17 @@ def _unaskable(job: RewriteJob, sources: Sequence[Source]) -> set[tuple[str, int
 
 def _asked(
     job: RewriteJob, sources: Sequence[Source], attempt: int, context: Context
-) -> Mapping[str, Answer]:
+) -> Mapping[tuple[str, int], Answer]:
+    """Answers by conversation and turn; the same messages are asked once."""
+    keys: dict[tuple[str, int], str] = {}
     rows: dict[str, Row] = {}
     for source in sources:
         messages = job.ask(source)
-        key = _row_key(job, source, attempt)
+        key = keys[source.at] = digest("rewrite row", messages, job.seed, attempt)
         rows[key] = Row(key=key, messages=messages, seed=job.row_seed(messages, attempt))
     served = is_served(job.reader.engine)
-    place = kept_answers(context.store, job.answers_key) if served else _partial(job, context.store)
-    with place as folder:
-        return answered(
+    with place_for(context.store, job.key, job.answers_key, served) as folder:
+        said = answered(
             lambda: context.reader(job),
             list(rows.values()),
             job.limits,
@@ -147,15 +146,7 @@ def _asked(
             0 if served else job.reader.engine.batch_rows,
             context.progress,
         )
-
-
-def _row_key(job: RewriteJob, source: Source, attempt: int) -> str:
-    return digest("rewrite row", job.ask(source), job.seed, attempt)
-
-
-@contextmanager
-def _partial(job: RewriteJob, store: Store) -> Iterator[Path]:
-    yield store.partial(job.key)
+    return {at: said[key] for at, key in keys.items()}
 
 
 def _row(source: Source, answer: Answer, attempt: int) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 
 from warmgap.corpora.rewriting.facts import FactReader, FactVerdict
 from warmgap.corpora.rewriting.joins import At
@@ -14,9 +12,8 @@ from warmgap.engines.recipe import is_served
 from warmgap.keys import digest
 from warmgap.rewrite_jobs import RewriteCheckJob
 from warmgap.stages.context import Context
-from warmgap.stages.paid import kept_answers
+from warmgap.stages.paid import place_for
 from warmgap.stages.rows import answered
-from warmgap.store import Store
 
 
 def read_facts(job: RewriteCheckJob, asked: Mapping[At, Reply], context: Context) -> dict[At, FactVerdict]:
@@ -57,8 +54,7 @@ def _by_reading(job: RewriteCheckJob, asked: Mapping[At, Reply], context: Contex
         rows[keys[at]] = Row(key=keys[at], messages=messages, seed=0, answer_schema=reader.schema)
     served = is_served(engine)
     content = digest("facts", job.reader.recipe, limits)
-    place = kept_answers(context.store, content) if served else _partial(context.store, job.key)
-    with place as folder:
+    with place_for(context.store, job.key, content, served) as folder:
         said = answered(
             lambda: context.reader(job),
             list(rows.values()),
@@ -68,8 +64,3 @@ def _by_reading(job: RewriteCheckJob, asked: Mapping[At, Reply], context: Contex
             context.progress,
         )
     return {at: reader.read(said[key]) for at, key in keys.items()}
-
-
-@contextmanager
-def _partial(store: Store, key: str) -> Iterator[Path]:
-    yield store.partial(key)

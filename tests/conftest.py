@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from warmgap.plan import Plan
     from warmgap_launchers.request import Request
 
+os.environ["WANDB_MODE"] = "disabled"  # sweeps of tests are not mirrored; tests/tracking mirrors its own
 REQUIRE_ALL = os.environ.get("WARMGAP_REQUIRE") == "all"
 TOOLS = {
     "browser": ("chromium", lambda: shutil.which("chromium") is not None),

@@ -39,7 +39,7 @@ SWEPT = (
 )
 PACKAGED = ("demo", "embedded_full", "methods", "none", "tiny")
 """Experiments that need no file and no network; the others: tests/test_paper_experiments.py."""
-SINGLE = ("warmth", "analysis", "report")
+SINGLE = ("warmth", "analysis", "report", "cluster", "wandb")
 SMALL = ("task.n_questions=2", "corpus.n_conversations=300", "warmth.n_prompts=6")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmgap.errors import UserError
+from warmgap.gc import removal
 from warmgap.gc.__main__ import main
 from warmgap.gc.removal import remove
 from warmgap.gc.scan import find
+from warmgap.holders import this_process
+from warmgap.locks import Timing
 from warmgap.schema.fields import STAGES
 from warmgap.store import Store
 
@@ -67,9 +72,9 @@ def folder(root: Path, kind: str, name: str) -> Path:
 
 
 def present(root: Path) -> set[str]:
-    """Folders two levels below the store, as `kind/name`."""
-    store = root / "store"
-    return {f"{p.parent.name}/{p.name}" for p in store.glob("*/*") if p.is_dir()}
+    """Folders two levels below the store but for locks, as `kind/name`."""
+    found = [p for p in (root / "store").glob("*/*") if p.is_dir()]
+    return {f"{p.parent.name}/{p.name}" for p in found if p.parent.name != "leases"}
 
 
 @pytest.fixture
@@ -130,7 +135,7 @@ def test_exactly_that_is_removed_once(made, capsys):
     assert (made / "store" / "spending.jsonl").read_text() == "{}\n"
     assert (made / "cache").is_dir()
     assert list((made / "store").glob(".gc-*")) == []
-    assert list((made / "store" / "locks").iterdir()) == []
+    assert list((made / "store" / "leases").iterdir()) == []
     assert "Removed 11," in capsys.readouterr().out
     assert main(["--root", str(made), "--apply"]) == 0
     assert present(made) == KEPT
@@ -210,6 +215,24 @@ def test_what_is_locked_after_the_listing_stays(made, holder):
     gone = remove(made, found.unused)
     assert len(gone) == len(ORPHANS) - 1
     assert present(made) == KEPT | {"judge/orphan-judge"}
+
+
+def on_a_host_that_is_gone(root: Path, key: str) -> None:
+    lease = root / "store" / "leases" / key / "000001"
+    lease.parent.mkdir(parents=True)
+    process = replace(this_process(), host="node7", boot="another", pid=1)
+    lease.write_text(json.dumps({"token": "t"} | asdict(process)))
+    age(lease)
+    os.utime(lease, (time.time() - HOUR_S,) * 2)
+
+
+def test_what_was_made_on_a_host_that_is_gone_is_removed(made, monkeypatch):
+    on_a_host_that_is_gone(made, "orphan-train")
+    monkeypatch.setattr(removal, "Store", functools.partial(Store, timing=Timing(watch_s=0.1)))
+    found = find(made, 0)
+    assert "orphan-train" in {e.key for e in found.unused}
+    assert len(remove(made, found.unused)) == len(ORPHANS)
+    assert present(made) == KEPT
 
 
 def test_what_a_sweep_plans_after_the_listing_is_put_back(made):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmgap.keys import canonical, digest, file_sha256, number
+from warmgap import keys
+from warmgap.keys import Shared, canonical, digest, file_sha256, number
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 values = st.recursive(
@@ -72,3 +74,13 @@ def test_a_file_is_known_by_its_bytes(tmp_path, size):
     path = tmp_path / "file"
     path.write_bytes(b"x" * size)
     assert file_sha256(path) == hashlib.sha256(b"x" * size).hexdigest()
+
+
+@given(st.lists(text), text)
+def test_a_shared_tuple_gives_the_digest_of_its_values(of, other):
+    shared = Shared(of)
+    for _ in range(2):
+        assert digest(other, keys.text(shared), 1) == digest(other, of, 1)
+        assert digest(keys.text(shared, len)) == digest(len(of))
+    assert digest(keys.text(tuple(of))) == digest(of)
+    assert copy.copy(shared) == tuple(of)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warmgap.claim import claim_sweep_folder
 from warmgap.errors import UserError
-from warmgap.plan import Node, Plan, claim_sweep_folder, count_by_stage, differences, ordered
+from warmgap.plan import Node, Plan, count_by_stage, differences, ordered
 from warmgap.schema.fields import STAGES
 from warmgap.store import Store
 
@@ -154,6 +155,19 @@ def test_jobs_of_one_arm_are_one_group(plan):
     # original, warm_sft, warm_sft at scale 0 for the canary, and the checkpoint that is only measured
     assert len(groups) == 4
     assert {n.group for n in of(plan, "judge")} == {"judge"}
+
+
+def test_answers_of_all_arms_of_one_model_have_one_base(plan_of):
+    plan = plan_of("experiment=tiny", "method=original,warm_sft,warm_prompt", "seed=0,1", "name=bases")
+    answers = of(plan, "respond")
+    assert len({n.group for n in answers}) > 1 == len({n.base for n in answers})
+    trainings = of(plan, "train")
+    assert len({n.base for n in trainings}) == len(trainings)
+    meters = {n.job.meter.kind: n.base for n in of(plan, "measure")}
+    assert {kind: bool(base) for kind, base in meters.items()} == {k: k == "sociot" for k in meters}
+    assert {n.base for n in of(plan, "corpus", "judge", "analyse", "report")} == {""}
+    finer = plan_of(*ARGUMENTS, "engine.precision=fp32")
+    assert {n.base for n in of(finer, "respond")}.isdisjoint(n.base for n in answers)
 
 
 def test_a_folder_belongs_to_one_plan_until_told_otherwise(plan, plan_of, tmp_path):

@@ -25,7 +25,7 @@ def test_a_plan_says_what_it_holds_what_is_left_and_how_long_it_takes(plan, tmp_
     assert text.splitlines()[0] == f"Sweep small  (plan {plan.key[:8]})"
     assert "  method    original, warm_sft" in text
     assert "2 arms, " in text
-    assert "4 sets of weights to load" in text
+    assert "judged cells, 1 engine start\n" in text
     judged = sum(n.job.stage == "judge" for n in plan.nodes.values())
     assert f"{judged} judged cells" in text
     answers = sum(n.units for n in plan.nodes.values() if n.job.stage == "respond")

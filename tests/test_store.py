@@ -15,7 +15,7 @@ import pytest
 
 from warmgap import store as store_module
 from warmgap.errors import UserError
-from warmgap.store import Store, check_writable, git_commit, write_text
+from warmgap.store import LostLease, Store, check_writable, git_commit, write_text
 
 KEY = "k" * 64
 
@@ -190,43 +190,39 @@ def test_a_process_killed_while_it_writes_leaves_nothing_that_is_used(tmp_path):
     assert not (tmp_path / "store" / "partial" / KEY).exists()
 
 
-def test_a_lock_is_held_by_one_and_given_up(tmp_path):
+def test_a_claim_is_held_by_one_and_given_up(tmp_path):
     one, two = Store(tmp_path), Store(tmp_path)
     assert one.try_lock(KEY)
     assert not two.try_lock(KEY)
     assert not one.try_lock(KEY)
     assert two.try_lock("another")
-    owner = json.loads((tmp_path / "store" / "locks" / KEY).read_text())
-    assert owner["pid"] == os.getpid()
+    assert (one.held(KEY), two.held(KEY)) == (True, False)
+    assert two.holder(KEY).pid == os.getpid()
     one.unlock(KEY)
-    assert not (tmp_path / "store" / "locks" / KEY).exists()
+    assert (one.held(KEY), two.holder(KEY)) == (False, None)
     assert two.try_lock(KEY)
-
-
-def test_a_living_process_keeps_its_lock_and_a_dead_one_loses_it(tmp_path):
-    code = (
-        "import sys, time; from pathlib import Path; from warmgap.store import Store; "
-        "assert Store(Path(sys.argv[1])).try_lock(sys.argv[2]); print('held', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path), KEY], env=environment(), stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert holder.stdout.readline() == "held\n"
-        assert not Store(tmp_path).try_lock(KEY)
-    finally:
-        holder.kill()
-        holder.wait()
-    assert (tmp_path / "store" / "locks" / KEY).exists()
-    assert Store(tmp_path).try_lock(KEY)
+    two.unlock(KEY, done=True)
+    assert [p.name for p in (tmp_path / "store" / "leases").iterdir()] == ["another"]
 
 
 @pytest.mark.parametrize("left", ["", "{ torn", '{"host": "elsewhere", "pid": 1}'])
-def test_what_a_dead_process_left_in_a_lock_does_not_matter(tmp_path, left):
+def test_a_lock_file_of_an_older_version_does_not_matter(tmp_path, left):
     path = tmp_path / "store" / "locks" / KEY
     path.parent.mkdir(parents=True)
     path.write_text(left)
     assert Store(tmp_path).try_lock(KEY)
+
+
+def test_who_lost_the_claim_commits_nothing_and_leaves_the_other_alone(tmp_path):
+    mine = Store(tmp_path)
+    assert mine.try_lock(KEY)
+    (tmp_path / "store" / "leases" / KEY / "000002").write_text("")  # as another that has taken over
+    assert not mine.held(KEY)
+    with pytest.raises(LostLease, match=f"another process has taken over judge/{KEY[:12]}"):
+        commit(mine)
+    assert Store(tmp_path).find("judge", KEY) is None
+    mine.unlock(KEY, done=True)
+    assert {p.name for p in (tmp_path / "store" / "leases" / KEY).iterdir()} == {"000001", "000002"}
 
 
 RACER = """
@@ -278,6 +274,21 @@ def test_a_commit_over_a_damaged_artifact_replaces_it(tmp_path):
     artifact = commit(Store(tmp_path), text="again")
     assert artifact.file("deep/note.txt").read_text() == "again"
     assert len(set_aside(Store(tmp_path))) == 1
+
+
+def test_deaths_for_want_of_memory_are_counted_until_the_artifact_is_there(tmp_path):
+    store = Store(tmp_path)
+    assert store.memory_failures("a" * 64) == 0
+    store.note_memory("a" * 64)
+    Store(tmp_path).note_memory("a" * 64)
+    path = tmp_path / "store" / "partial" / ("a" * 64) / "memory.json"
+    assert json.loads(path.read_text()) == {"failures": 2} and list(path.parent.iterdir()) == [path]
+    assert (store.memory_failures("a" * 64), store.memory_failures("b" * 64)) == (2, 0)
+    path.write_text('{"fail')
+    assert store.memory_failures("a" * 64) == 0
+    store.note_memory("a" * 64)
+    store.drop_partial("a" * 64)
+    assert store.memory_failures("a" * 64) == 0
 
 
 def test_a_small_file_is_whole_or_absent(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ def workers(base: Config) -> int:
 
 
 def run_command(plan: Plan, base: Config, store: Store) -> int:
-    """Run the stage plan, power or freeze of a sweep; returns the exit code.
+    """Run the stage plan, power, freeze or snakefile of a sweep; returns the exit code.
 
     Raises:
         UserError: nothing can be computed, or the plan cannot be frozen.
@@ -34,11 +34,18 @@ def run_command(plan: Plan, base: Config, store: Store) -> int:
 
         check_writable(store.root)
         print(freeze(plan, base, store))
+    elif base.stage == "snakefile":
+        from warmgap_launchers.snakefile import write_snakefile
+
+        print(write_snakefile(plan, base, store))
     else:
+        from warmgap.claim import against_claimed
         from warmgap.show import plan_text
 
         check_corpora(n.job for n in plan.nodes.values())
         print(plan_text(plan, plan.missing(store), store, workers=workers(base)))
+        for line in against_claimed(plan, store):
+            print(line)
     return 0
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from warmgap.checks import check_settings
 from warmgap.compile import compile_plan
-from warmgap.engines.recipe import NOT_ANSWERS, VLLM_NOT_ANSWERS
 from warmgap.errors import UserError, did_you_mean
-from warmgap.plan import Plan
+from warmgap.plan import Plan, renamed
 from warmgap.schema.config import Config, EngineConfig, ModelConfig, StyleConfig
 from warmgap.sweep import ArmConfig, Sweep
+from warmgap_launchers.asked import command_of
+from warmgap_launchers.mixing import Composed, composed_together, stands_alone
 from warmgap_launchers.overrides import (
     ARM_AXES,
     ROW_AXES,
@@ -32,18 +31,11 @@ from warmgap_launchers.overrides import (
     sweep_axes,
     sweepable,
 )
+from warmgap_launchers.resources import check_cluster
+from warmgap_launchers.yamls import reading_once
 
 NAMING_AXES = ("model", "method", "seed", "method.checkpoint")
 """Arm axes that have a column of their own; every other one stands in `variant`."""
-
-
-_NOT_RESULTS = (
-    *("store.root", "stage", "replan", "engine.workers", "engine.device", "hydra/launcher"),
-    *(f"training.{key}" for key in ("devices", "strategy", "save_every_steps", "gradient_checkpointing")),
-    *(f"training.api.{key}" for key in ("max_cost_usd", "usd_per_million_tokens", "poll_s")),
-    *(f"engine.api.{key}" for key in NOT_ANSWERS),
-    *(f"engine.vllm.{key}" for key in VLLM_NOT_ANSWERS),
-)
 
 
 class Request:
@@ -53,14 +45,15 @@ class Request:
     """
 
     def __init__(self, loader: ConfigLoader, config: DictConfig, arguments: Sequence[str]) -> None:
-        self._loader = loader
+        self._loader = reading_once(loader)
         self._config = config
         self._arguments = list(arguments)
         sources = config.hydra.runtime.config_sources
         self._choices = Choices([Path(s.path) for s in sources if s.schema == "file"])
-        self._known: dict[tuple[str, ...], DictConfig] = {}
+        self._known: dict[tuple[str, ...], Composed] = {}
         self._axes, self._fixed = self._read()
         self.base = self._compose(self._fixed)
+        self._alone = self._together()
 
     def _read(self) -> tuple[list[Axis], list[str]]:
         fixed: list[str] = []
@@ -82,6 +75,16 @@ class Request:
         self._mentioned = mentioned | {each.key for each in axes}
         return axes, fixed
 
+    def _together(self) -> dict[tuple[str, str], DictConfig]:
+        """Settings of the swept options that depend on no other choice."""
+        groups = {*self._choices.groups()} & {*ROW_AXES, *ARM_AXES}
+        alone = {
+            a.key: [*dict.fromkeys(a.values)]
+            for a in self._axes
+            if a.key in groups and all(stands_alone(self._loader, a.key, v) for v in a.values)
+        }
+        return composed_together(alone, self._fixed, self._with_choices)
+
     def plan(self) -> Plan:
         """The sweep's plan.
 
@@ -90,6 +93,7 @@ class Request:
         """
         axes, fixed, base = self._axes, self._fixed, self.base
         self._check_methods(base)
+        check_cluster(base.cluster, self._choices.options("model"))
         arms = self._arms([a for a in axes if a.key not in ROW_AXES], fixed)
         rows = {key: self._options(key, axes, fixed) for key in ROW_AXES}
         seen = {"method": [base.method.name]} | {k: [getattr(base, k).name] for k in ("model", *ROW_AXES)}
@@ -104,12 +108,12 @@ class Request:
             engine_of=self._engine,
             style_of=self._style,
             axes=seen | {a.key: list(a.values) for a in axes},
-            command=self._command(),
+            command=command_of(self._arguments),
         )
         plan = compile_plan(sweep)
         if base.name:
             return plan
-        return compile_plan(replace(sweep, name=f"adhoc-{plan.key[:8]}"))
+        return renamed(plan, f"adhoc-{plan.key[:8]}")
 
     def _check_methods(self, base: Config) -> None:
         """Refuse a setting for a method that does not exist; one that is merely not swept may stay."""
@@ -146,16 +150,11 @@ class Request:
                 )
         return [str(s.input_line) for s in settings if s.key_or_group not in self._mentioned]
 
-    def _command(self) -> str:
-        """The command that makes this sweep anywhere: without what changes no result."""
-        kept = [a for a in self._arguments if a.lstrip("+~").split("=")[0] not in _NOT_RESULTS]
-        return shlex.join(["warmgap", *sorted(kept)])
-
     def _options(self, key: str, axes: Sequence[Axis], fixed: Sequence[str]) -> list[Config]:
         values = next((a.values for a in axes if a.key == key), None)
         if values is None:
             return [self.base]
-        return [self._compose([*fixed, f"{key}={v}"]) for v in dict.fromkeys(values)]
+        return [_typed(self._chosen(fixed, (), {key: v})) for v in dict.fromkeys(values)]
 
     def _arms(self, axes: Sequence[Axis], fixed: Sequence[str]) -> list[ArmConfig]:
         groups = set(self._choices.groups())
@@ -166,7 +165,7 @@ class Request:
             chosen = [f"{a.key}={v}" for a, v in zip(by_group, choice, strict=True)]
             models = [v for a, v in zip(by_group, choice, strict=True) if a.key == "model"]
             own = self._own_settings(models[0] if models else self.base.model.name)
-            composed = self._composed([*fixed, *own, *chosen])
+            composed = self._chosen(fixed, own, {a.key: v for a, v in zip(by_group, choice, strict=True)})
             for values in itertools.product(*(dict.fromkeys(a.values) for a in by_value)):
                 config = composed.copy()
                 settings = [f"{a.key}={v}" for a, v in zip(by_value, values, strict=True)]
@@ -176,15 +175,28 @@ class Request:
                 arms.append(ArmConfig(_typed(config), ",".join(named)))
         return arms
 
+    def _chosen(self, fixed: Sequence[str], own: Sequence[str], options: Mapping[str, str]) -> DictConfig:
+        """The configuration with options of groups, put together from what was composed if it can be."""
+        if own or not all(option in self._alone for option in options.items()):
+            return self._composed([*fixed, *own, *(f"{k}={v}" for k, v in options.items())])
+        config = self._composed(fixed).copy()
+        for option in options.items():
+            config[option[0]] = self._alone[option]
+        return config
+
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
+        return self._with_choices(overrides)[0]
+
+    def _with_choices(self, overrides: Sequence[str]) -> Composed:
         at = tuple(overrides)
         if at not in self._known:
             config = self._loader.load_configuration(
                 config_name=self._config.hydra.job.config_name, overrides=[*at], run_mode=RunMode.RUN
             )
+            choices = {str(k): str(v) for k, v in config.hydra.runtime.choices.items()}
             with open_dict(config):
                 del config["hydra"]
-            self._known[at] = config
+            self._known[at] = config, choices
         return self._known[at]
 
     def _model(self, name: str) -> ModelConfig:

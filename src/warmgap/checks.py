@@ -24,6 +24,7 @@ from warmgap.remote.access import access
 from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import Config, EngineConfig, ModelConfig, PriceConfig, SpreadConfig
 from warmgap.schema.fields import RETRY, STAGES, WITHOUT_JOBS
+from warmgap.schema.tracking import LOGGERS, MODES
 from warmgap.statistics.outcomes import OUTCOMES
 from warmgap.training.api.settings import check_api
 from warmgap.training.devices import check_devices
@@ -150,6 +151,8 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "rewriting.facts.entailment_kind": ("nli", "nli_strict", "embedding"),
     "analysis.primary_outcome": OUTCOMES,
     "report.figure_formats": ("pdf", "png", "svg"),
+    "logger": LOGGERS,
+    "wandb.mode": MODES,
 }
 _NOT_EMPTY = (
     "training.lora.target_modules",

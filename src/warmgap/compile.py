@@ -24,7 +24,7 @@ from warmgap.jobs import (
     RespondJob,
 )
 from warmgap.judging.open import open_reader
-from warmgap.keys import digest
+from warmgap.keys import Shared, digest
 from warmgap.models.weights import fingerprint
 from warmgap.plan import Node, Plan, ordered
 from warmgap.planned_questions import AskedCell, PlannedQuestions, design_settings
@@ -194,7 +194,7 @@ class _Builder:
             sampling_seed=config.sampling.seed,
             draw=draw,
             margin_prefix=config.sampling.margin_prefix if any(p.candidates for p in prompts) else "",
-            prompts=tuple(prompts),
+            prompts=prompts if isinstance(prompts, Shared) else tuple(prompts),
             served=served_name(config, changed=change is not None),
         )
         return self.add(job, label, len(prompts))

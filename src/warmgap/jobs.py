@@ -14,7 +14,7 @@ from warmgap.design.questions import Question
 from warmgap.engines.protocol import Limits, Row
 from warmgap.engines.recipe import engine_recipe
 from warmgap.judging.recipe import judge_recipe
-from warmgap.keys import digest, number
+from warmgap.keys import digest, number, text
 from warmgap.records import ArmRecord, CellRecord, PromptRow, ReaderRecord, WeightChange
 from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import (
@@ -137,7 +137,7 @@ class RespondJob:
             self.sampling_key,
             self.draw,
             self.margin_prefix,
-            self.prompts,
+            text(self.prompts),
             *served,
         )
 
@@ -198,9 +198,20 @@ class MeasureJob:
         )
 
     @property
+    def reference_base(self) -> str:
+        """The reference model as it is loaded; "" for a meter without one."""
+        if self.reference is None or self.reader is not None:
+            return ""
+        return f"reference:{self.reference_weights}:{self.meter.precision}:{self.meter.device}"
+
+    @property
     def inputs(self) -> dict[str, str]:
         """Where the texts come from."""
         return {self.source: self.source_key}
+
+
+def _references(questions: tuple[Question, ...]) -> list[tuple[Any, ...]]:
+    return [(q.id, q.question, q.right_forms, q.target_forms) for q in questions]
 
 
 @dataclass(frozen=True)
@@ -218,14 +229,13 @@ class JudgeJob:
     @property
     def key(self) -> str:
         """Depends on the responses, the references and the rubric, and on the model that reads."""
-        references = [(q.id, q.question, q.right_forms, q.target_forms) for q in self.questions]
         reader = (self.reader.recipe,) if self.reader else ()
         scorers = (self.scorers,) if self.scorers else ()
         return digest(
             self.stage,
             self.version,
             judge_recipe(self.judge),
-            references,
+            text(self.questions, _references),
             self.respond_key,
             *reader,
             *scorers,
@@ -292,7 +302,7 @@ class ReportJob:
     """Draw figures and the page from the tables."""
 
     stage: ClassVar[str] = "report"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     report: ReportConfig
     analyse_key: str
     sweep: str

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from warmgap.engines.recipe import base_name
 from warmgap.errors import UserError, did_you_mean
-from warmgap.jobs import AnalyseJob, Job, ReportJob, RespondJob
+from warmgap.jobs import AnalyseJob, Job, MeasureJob, ReportJob, RespondJob, TrainJob
 from warmgap.keys import digest
 from warmgap.rewrite_jobs import RewriteJob
 from warmgap.schema.fields import STAGES, WITHOUT_JOBS
-from warmgap.store import Store, write_text
+from warmgap.store import Store
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,23 @@ class Node:
         if isinstance(self.job, RewriteJob):
             return f"rewrite:{self.job.reader.weights}"
         return self.job.arm_key if isinstance(self.job, RespondJob) else self.job.stage
+
+    @functools.cached_property
+    def base(self) -> str:
+        """What must be loaded to do it, so that jobs of one base need one start; "" for nothing.
+
+        Of answers the base weights with the engine's settings, whatever the arm adds; of a job that asks a
+        language model that model likewise; of a meter its reference; of a training the training.
+        """
+        job = self.job
+        if isinstance(job, RespondJob):
+            return base_name(job.weights, job.engine)
+        if isinstance(job, TrainJob):
+            return self.key
+        reader = getattr(job, "reader", None)
+        if reader is not None:
+            return base_name(reader.weights, reader.engine)
+        return job.reference_base if isinstance(job, MeasureJob) else ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ class Plan:
         left: dict[str, Node] = {}
 
         def need(key: str) -> None:
-            if key in left or store.find(wanted[key].job.stage, key) is not None:
+            if key in left or store.has(wanted[key].job.stage, key):
                 return
             left[key] = wanted[key]
             for needed in wanted[key].job.inputs.values():
@@ -102,7 +118,17 @@ class Plan:
 
         for key in goals:
             need(key)
+        store.remembered.save()
         return {k: n for k, n in wanted.items() if k in left}
+
+
+def renamed(plan: Plan, name: str) -> Plan:
+    """The same plan under another name, which its page alone says."""
+    nodes = (
+        replace(n, job=replace(n.job, sweep=name)) if isinstance(n.job, ReportJob) else n
+        for n in plan.nodes.values()
+    )
+    return replace(plan, name=name, nodes={n.key: n for n in nodes})
 
 
 def ordered(nodes: Iterable[Node]) -> dict[str, Node]:
@@ -119,41 +145,6 @@ def count_by_stage(nodes: Mapping[str, Node]) -> dict[str, tuple[int, int]]:
         jobs[node.job.stage] += 1
         units[node.job.stage] += node.units
     return {s: (jobs[s], units[s]) for s in STAGES if jobs[s]}
-
-
-def claim_sweep_folder(plan: Plan, store: Store, replan: bool) -> None:
-    """Bind the sweep's folder to this plan, writing plan.json.
-
-    Raises:
-        UserError: the folder belongs to another plan and `replan` is false; names what differs.
-    """
-    folder = store.root / "sweeps" / plan.name
-    path = folder / "plan.json"
-    old = None if replan else _claimed(path)
-    if old is not None and old["key"] != plan.key:
-        differing = differences(old["summary"], plan.summary)
-        raise UserError(
-            f"the sweep '{plan.name}' exists with another plan. It differs in: {'; '.join(differing)}. "
-            "Give this one another name with name=NAME, or replace the plan with replan=true "
-            "(what was computed stays in the store)."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = [
-        {"stage": n.job.stage, "key": k, "label": n.label, "units": n.units} for k, n in plan.nodes.items()
-    ]
-    write_text(
-        path,
-        json.dumps({"name": plan.name, "key": plan.key, "summary": plan.summary, "jobs": jobs}, indent=1),
-    )
-
-
-def _claimed(path: Path) -> dict[str, Any] | None:
-    """The plan that a sweep's folder belongs to, or None for a new or a damaged one."""
-    try:
-        old = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return old if isinstance(old, dict) and {"key", "summary"} <= old.keys() else None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from warmgap.design import beliefs, framings
 from warmgap.design.prompts import Prompt, compile_prompts
 from warmgap.design.published import MODE, Released, check_conditions
 from warmgap.design.questions import Question
-from warmgap.keys import digest
+from warmgap.keys import Shared, digest
 from warmgap.records import PromptRow
 from warmgap.schema.config import Config, DesignConfig, TaskConfig
 from warmgap.schema.fields import plain
@@ -38,6 +38,7 @@ class PlannedQuestions:
         self._cells: dict[str, tuple[AskedCell, ...]] = {}
         self._released: dict[str, dict[str, Released]] = {}
         self._files: dict[tuple[str, str], tasks.Loaded] = {}
+        self._chosen: dict[tuple[int, str, str, int], Shared[Question]] = {}
 
     def loaded(self, config: Config) -> dict[str, tasks.Loaded]:
         """Every question of each task, and where it is from.
@@ -94,13 +95,19 @@ class PlannedQuestions:
             self._files[at] = tasks.load(task)
         return self._files[at]
 
+    def _asked(self, task: TaskConfig, loaded: tasks.Loaded, design: DesignConfig) -> Shared[Question]:
+        at = (id(task), design.mode, design.prompts, design.seed)
+        if at not in self._chosen:
+            self._chosen[at] = Shared(tasks.asked(loaded, task, design.seed))
+        return self._chosen[at]
+
     def _compiled(self, config: Config, candidates: bool) -> Iterator[AskedCell]:
         published = config.design.mode == MODE
         # Released prompts say the form themselves, so that two forms of a task are one there.
         by_name = {t.name: t for t in self._sweep.tasks}
         for task in by_name.values() if published else self._sweep.tasks:
             loaded = self.loaded(config)[task.name] if published else self._file(task)
-            asked = tasks.asked(loaded, task, config.design.seed)
+            asked = self._asked(task, loaded, config.design)
             for framing in self._sweep.framings:
                 for belief in self._sweep.beliefs:
                     cell = AskedCell(task.name, task.form, framing.name, belief.name, asked, ())
@@ -109,7 +116,7 @@ class PlannedQuestions:
                         there = released.asked(asked, at)
                         if not there:
                             continue
-                        cell = replace(cell, form=released.forms[at], questions=there)
+                        cell = replace(cell, form=released.forms[at], questions=Shared(there))
                         prompts = released.compile(
                             there, at, config.method.persona, config.design.system_prompt
                         )
@@ -121,7 +128,7 @@ class PlannedQuestions:
                             config.method.persona,
                             config.design,
                         )
-                    yield replace(cell, prompts=tuple(_row(p, candidates) for p in prompts))
+                    yield replace(cell, prompts=Shared(_row(p, candidates) for p in prompts))
 
 
 def design_settings(design: DesignConfig) -> dict[str, Any]:

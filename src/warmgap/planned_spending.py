@@ -15,7 +15,6 @@ from warmgap.engines.spending import Ledger, Price
 from warmgap.errors import UserError
 from warmgap.jobs import Job, JudgeJob, MeasureJob, RespondJob
 from warmgap.judging.open import open_reader
-from warmgap.records import PromptRow
 from warmgap.remote.tokens import BYTES_PER_TOKEN_LOW, conversation_tokens
 from warmgap.rewrite_jobs import RewriteCheckJob, RewriteJob
 from warmgap.schema.config import EngineConfig
@@ -130,11 +129,6 @@ def _requests(job: Job, limits: Mapping[str, int]) -> Iterator[tuple[Price, int,
                 n_source += 0 if source.reply else n_rewrite
                 n_prompt = n_source + n_rewrite + len(reads.schema) // 3
                 yield price, n_prompt, job.facts.max_new_tokens
-
-
-def prompt_tokens(prompts: Iterable[PromptRow]) -> int:
-    """Tokens sent for prompts, estimated as in `estimated`."""
-    return sum(_tokens(prompt.messages) for prompt in prompts)
 
 
 def _tokens(messages: Messages) -> int:

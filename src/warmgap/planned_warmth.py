@@ -13,7 +13,7 @@ from warmgap.design.prompts import system_message
 from warmgap.engines.protocol import Limits
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import Job, MeasureJob
-from warmgap.keys import digest
+from warmgap.keys import Shared, digest
 from warmgap.records import PromptRow, ReaderRecord, WeightChange
 from warmgap.schema.config import Config, EngineConfig, MeterConfig, ModelConfig
 from warmgap.warmth import rating
@@ -42,6 +42,7 @@ class PlannedWarmth:
         self._model_of, self._engine_of = functools.cache(model_of), functools.cache(engine_of)
         self._weights_of = weights_of
         self._known: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._asked: dict[str, Shared[PromptRow]] = {}
         self._add, self._respond = add, respond
 
     def scores(self, config: Config, change: WeightChange | None) -> tuple[tuple[str, str], ...]:
@@ -49,8 +50,7 @@ class PlannedWarmth:
         warmth = config.warmth
         if not warmth.meters or config.method.name in warmth.skip:
             return ()
-        held_out = self._held_out(config)
-        prompts = _prompts(config, held_out)
+        prompts = self._prompts(config)
         limits = Limits(warmth.temperature, config.sampling.top_p, warmth.max_new_tokens)
         name = f"{config.model.name} {config.method.name} seed {config.seed}"
         replies = self._respond(config, change, prompts, 0, limits, f"{name}, validation prompts")
@@ -69,6 +69,20 @@ class PlannedWarmth:
         if at not in self._known:
             self._known[at] = corpora.validation(config.corpus, config.warmth.n_prompts)
         return self._known[at]
+
+    def _prompts(self, config: Config, n: int = 0) -> Shared[PromptRow]:
+        """The validation prompts as the arm is given them: all, or the first `n` by hash."""
+        warmth, rows = config.warmth, self._held_out(config)
+        system = system_message(warmth.system_prompt, config.method.persona)
+        at = digest(config.corpus, warmth.n_prompts, system, n)
+        if at not in self._asked:
+            if n:
+                rows = [rows[i] for i in first_by_hash([row["id"] for row in rows], n)]
+            opening = (("system", system),) if system else ()
+            self._asked[at] = Shared(
+                PromptRow(row["id"], None, (*opening, ("user", row["user"]))) for row in rows
+            )
+        return self._asked[at]
 
     def _measure(self, meter: MeterConfig, source: str, key: str, n_texts: int, label: str) -> str:
         name = meter.model if meter.kind == rating.KIND else meter.reference
@@ -108,9 +122,7 @@ class PlannedWarmth:
         warmth = config.warmth
         if change is None or not warmth.canary_prompts or is_served(config.engine):
             return ()
-        held_out = self._held_out(config)
-        kept = first_by_hash([row["id"] for row in held_out], warmth.canary_prompts)
-        prompts = _prompts(config, [held_out[i] for i in kept])
+        prompts = self._prompts(config, warmth.canary_prompts)
         limits = Limits(0.0, 1.0, min(_CANARY_TOKENS, warmth.max_new_tokens))
         name = f"{config.model.name} {config.method.name} seed {config.seed}, canary"
         return tuple(
@@ -121,9 +133,3 @@ class PlannedWarmth:
                 (replace(change, scale=0.0), f"{name} at scale 0"),
             )
         )
-
-
-def _prompts(config: Config, rows: Sequence[Mapping[str, Any]]) -> list[PromptRow]:
-    system = system_message(config.warmth.system_prompt, config.method.persona)
-    opening = (("system", system),) if system else ()
-    return [PromptRow(row["id"], None, (*opening, ("user", row["user"]))) for row in rows]

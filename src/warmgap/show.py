@@ -45,10 +45,11 @@ def plan_text(plan: Plan, missing: Mapping[str, Node], store: Store, workers: in
     lines = [f"Sweep {plan.name}  (plan {plan.key[:8]})"]
     for key, values in axes.items():
         lines += _wrapped(key, [str(v) for v in values])
-    starts = {n.group for n in plan.nodes.values() if isinstance(n.job, RespondJob)}
+    starts = {n.base for n in plan.nodes.values() if isinstance(n.job, RespondJob)} - {""}
     arms = [a for a in plan.analyse.arms if not a.measured_only]
     cells = len(plan.analyse.cells)
-    lines.append(f"{len(arms)} arms, {cells} judged cells, {len(starts)} sets of weights to load")
+    started = f"{len(starts)} engine start" + "s" * (len(starts) != 1)
+    lines.append(f"{len(arms)} arms, {cells} judged cells, {started}")
     lines.append("")
     lines.append(f"{'stage':9}{'jobs':>7}{'left':>7}{'units left':>22}{'rate':>14}{'about':>12}")
     total_s = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from warmgap.design.published import MODE
 from warmgap.jobs import RespondJob
 from warmgap.plan import Plan
-from warmgap.planned_spending import prompt_tokens
+from warmgap.sampled_tokens import N_SAMPLED, sent_tokens
 
 _WIDTH = 80
 
@@ -21,21 +22,34 @@ def model_lines(plan: Plan) -> list[str]:
         return []
     answering = {cell.respond_key for cell in plan.analyse.cells}
     arms = Counter(a.model for a in plan.analyse.arms if not a.measured_only)
-    answers, replies, sent, limit = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-    tokens: dict[int, int] = {}  # arms share the prompts of a cell
+    answers, replies, limit = Counter[str](), Counter[str](), Counter[str]()
     for key, job in jobs.items():
         n, name = len(job.prompts), job.model.name
         (answers if key in answering else replies)[name] += n
-        if id(job.prompts) not in tokens:
-            tokens[id(job.prompts)] = prompt_tokens(job.prompts)
-        sent[name] += tokens[id(job.prompts)]
         limit[name] += n * job.limits.max_new_tokens
+    sampled = sent_tokens(plan)
+    sent = {name: round(of.total) for name, of in sampled.items()}
     head = f"{'model':20}{'arms':>5}{'answers':>10}{'replies':>9}{'tokens sent':>17}{'answered up to':>17}"
     lines = ["", head]
     for name in [*arms, "all"][: len(arms) + (len(arms) > 1)]:
-        shown = [sum(c.values()) if name == "all" else c[name] for c in (arms, answers, replies, sent, limit)]
+        shown = [
+            sum(c.values()) if name == "all" else c.get(name, 0)
+            for c in (arms, answers, replies, sent, limit)
+        ]
         lines.append(f"{name:20}{shown[0]:5,}{shown[1]:10,}{shown[2]:9,}{shown[3]:17,}{shown[4]:17,}")
-    return [*lines, "Replies are those to validation prompts; tokens sent are an estimate from above."]
+    total = sum(sent.values())
+    error = math.sqrt(sum(of.variance for of in sampled.values()))
+    how = sorted({of.counted_by for of in sampled.values()})
+    said = (
+        f"Replies are those to validation prompts. Tokens sent: about {_about(total)}, standard error "
+        f"{100 * error / total:.1f} %, from {N_SAMPLED} prompts of each task, counted by "
+        f"{' and by '.join(how)}."
+    )
+    return [*lines, *textwrap.wrap(said, _WIDTH)]
+
+
+def _about(n: float) -> str:
+    return f"{n / 1e6:,.1f} million" if n >= 1e6 else f"{n:,.0f}"
 
 
 def published_lines(plan: Plan) -> list[str]:

@@ -3,7 +3,7 @@
     <root>/store/<stage>/<key>/      a finished artifact: manifest.json and its files
     <root>/store/partial/<key>/      batches of an unfinished one, kept for the next run
     <root>/store/corrupt/            artifacts whose checksums failed, set aside
-    <root>/store/locks/              who is making what
+    <root>/store/leases/             who is making what (locks.py)
     <root>/sweeps/<name>/            the tables, figures and page of one sweep
 
 A finished artifact appears by one rename. Every use verifies sizes and checksums first.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
@@ -22,9 +21,9 @@ import json
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -33,6 +32,10 @@ from typing import Any
 
 from warmgap.errors import UserError
 from warmgap.keys import file_sha256
+from warmgap.locks import Holder, Leases, Timing
+from warmgap.locks import LostLease as LostLease
+from warmgap.verified import FILE as VERIFIED
+from warmgap.verified import Verified, state_of
 
 SCHEMA_VERSION = 1
 _PACKAGES = (
@@ -81,7 +84,11 @@ class Store:
 
     root: Path
     _verified: dict[str, Artifact] = field(default_factory=dict, repr=False)
-    _locks: dict[str, int] = field(default_factory=dict, repr=False)
+    timing: Timing = field(default_factory=Timing, repr=False)
+
+    def __post_init__(self) -> None:
+        self.remembered = Verified(self.root / "store" / VERIFIED)
+        self.leases = Leases(self.root / "store" / "leases", self.timing)
 
     def folder(self, stage: str, key: str) -> Path:
         """Where the finished artifact stands or will stand."""
@@ -107,6 +114,20 @@ class Store:
         artifact = Artifact(path, _read_manifest(path))
         self._verified[key] = artifact
         return artifact
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether the artifact is there and sound; read only where it was never verified or has changed.
+
+        For planning: what uses an artifact calls `get`, which reads all of it.
+        """
+        if key in self._verified:
+            return True
+        name, state = f"{stage}/{key}", state_of(self.folder(stage, key))
+        if state is not None and self.remembered.holds(name, state):
+            return True
+        sound = state is not None and self.find(stage, key) is not None
+        self.remembered.note(name, state if sound else None)
+        return sound
 
     def get(self, stage: str, key: str) -> Artifact:
         """The artifact, which must be there.
@@ -136,7 +157,11 @@ class Store:
         started: float,
         device: str = "cpu",
     ) -> Artifact:
-        """Write manifest.json into `aside` and rename it into place; returns the artifact."""
+        """Write manifest.json into `aside` and rename it into place; returns the artifact.
+
+        Raises:
+            LostLease: this process had the claim and another has taken it over.
+        """
         files = {
             str(p.relative_to(aside)): {"sha256": file_sha256(p), "bytes": p.stat().st_size, "rows": _rows(p)}
             for p in sorted(aside.rglob("*"))
@@ -161,6 +186,8 @@ class Store:
         write_text(aside / "manifest.json", json.dumps(asdict(manifest), indent=1))
         final = self.folder(stage, key)
         final.parent.mkdir(parents=True, exist_ok=True)
+        if self.leases.lost(key):
+            raise LostLease(f"another process has taken over {stage}/{key[:12]} from this one")
         try:
             aside.rename(final)
         except OSError as e:
@@ -179,48 +206,60 @@ class Store:
     @contextmanager
     def workspace(self, key: str) -> Iterator[Path]:
         """An empty folder beside the store for the final files; removed unless it was committed."""
-        path = self.root / "store" / "aside" / f"{key}.{os.getpid()}"
-        # Who holds the lock may clear what killed processes left.
-        for left in path.parent.glob(f"{key}.*") if key in self._locks else (path,):
-            shutil.rmtree(left, ignore_errors=True)
+        path = self.root / "store" / "aside" / f"{key}.{uuid.uuid4().hex}"
+        if self.held(key):  # and may clear what killed processes left
+            for left in path.parent.glob(f"{key}.*"):
+                shutil.rmtree(left, ignore_errors=True)
         path.mkdir(parents=True)
         try:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
+    def memory_failures(self, key: str) -> int:
+        """How often the making of an artifact has ended for want of memory since its last success."""
+        try:
+            found = json.loads(self._memory_file(key).read_text())
+            return int(found["failures"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return 0
+
+    def note_memory(self, key: str) -> None:
+        """Remember that the making of an artifact ended for want of memory: the next try needs less."""
+        self.partial(key)
+        failures = self.memory_failures(key) + 1
+        aside = self._memory_file(key).with_suffix(f".{os.getpid()}")
+        aside.write_text(json.dumps({"failures": failures}))
+        aside.replace(self._memory_file(key))
+
+    def _memory_file(self, key: str) -> Path:
+        return self.root / "store" / "partial" / key / "memory.json"
+
     def drop_partial(self, key: str) -> None:
         """Forget the batches of an artifact that is finished."""
         shutil.rmtree(self.root / "store" / "partial" / key, ignore_errors=True)
 
     def try_lock(self, key: str) -> bool:
-        """Claim the making of an artifact; False if another living process has it.
+        """Claim the making of an artifact without waiting; False if another process has it.
 
-        The system frees the claim when its process ends, however it ends. The file names host and
-        process for people to read.
+        The claim of a process that has ended is free at once on its own host, elsewhere after `timing`.
+
+        Raises:
+            UserError: locks cannot be made in this folder.
         """
-        path = self.root / "store" / "locks" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(fd)
-                return False
-            if _is_file_at(fd, path):
-                break
-            # Its last owner removed the file between opening and locking.
-            os.close(fd)
-        os.ftruncate(fd, 0)
-        os.write(fd, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
-        self._locks[key] = fd
-        return True
+        return self.leases.take(key)
 
-    def unlock(self, key: str) -> None:
-        """Give up a claim."""
-        (self.root / "store" / "locks" / key).unlink(missing_ok=True)
-        os.close(self._locks.pop(key))
+    def unlock(self, key: str, done: bool = False) -> None:
+        """Give up a claim; `done` if the artifact is there, so that nobody will claim it again."""
+        self.leases.release(key, done)
+
+    def held(self, key: str) -> bool:
+        """Whether this process has the claim still: one that stood still for long may have lost it."""
+        return self.leases.held(key)
+
+    def holder(self, key: str) -> Holder | None:
+        """Who has the claim, or None."""
+        return self.leases.holder(key)
 
     def _set_aside(self, path: Path, fault: str) -> None:
         target = self.root / "store" / "corrupt" / f"{path.parent.name}-{path.name}-{time.time_ns()}"
@@ -236,7 +275,7 @@ def check_writable(root: Path) -> None:
     Raises:
         UserError: the folder cannot be made or written to.
     """
-    probe = root / f".write-{os.getpid()}"
+    probe = root / f".write-{uuid.uuid4().hex}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe.write_text("")
@@ -250,12 +289,15 @@ def check_writable(root: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file so that it is either whole or absent."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    aside.replace(path)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with aside.open("w") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @functools.cache
@@ -319,10 +361,3 @@ def _rows(path: Path) -> int | None:
     import polars as pl
 
     return int(pl.scan_parquet(path).select(pl.len()).collect().item())
-
-
-def _is_file_at(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), path.stat())
-    except FileNotFoundError:
-        return False

@@ -22,7 +22,16 @@ ARGUMENTS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Escape": 27, "Tab": 9}
+KEYS = {
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Enter": 13,
+    "Escape": 27,
+    "Tab": 9,
+}
+KEYS |= {"PageUp": 33, "PageDown": 34, "End": 35, "Home": 36}
 
 
 class Browser:
@@ -54,12 +63,47 @@ class Browser:
         self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
         self._session = session
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is loaded."""
+    def open(self, path: Path, address: str = "") -> None:
+        """Open a file and wait until it is loaded; `address` follows its path, from # on."""
         self.events.clear()
-        self._call("Page.navigate", url=path.as_uri())
+        self._call("Page.navigate", url="about:blank" if address else path.as_uri())
+        if address:
+            self._loaded()
+            self.events.clear()
+            self._call("Page.navigate", url=path.as_uri() + address)
+        self._loaded()
+
+    def _loaded(self) -> None:
         while not any(e["method"] == "Page.loadEventFired" for e in self.events):
             self._read()
+
+    def slow_down(self, times: int) -> None:
+        """Slow the processor down for this page; 1 is full speed."""
+        self._call("Emulation.setCPUThrottlingRate", rate=times)
+
+    def requests(self) -> list[str]:
+        """Addresses that the page has asked for since it was opened, itself among them."""
+        return [
+            e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"
+        ]
+
+    def blocked(self) -> set[str]:
+        """Why requests did not leave the browser."""
+        failed = [e["params"] for e in self.events if e["method"] == "Network.loadingFailed"]
+        return {f.get("blockedReason", "left") for f in failed}
+
+    def complaints(self) -> list[str]:
+        """What the page has thrown or written to the console since it was opened."""
+        kinds = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+        return [json.dumps(e["params"]) for e in self.events if e["method"] in kinds]
+
+    def wait(self, expression: str) -> Any:
+        """The value of a promise in the page."""
+        found = self._call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True
+        )
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
 
     def js(self, expression: str) -> Any:
         """The value of an expression in the page."""
@@ -89,9 +133,13 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def paper(self) -> None:
-        """Take the look of a printed page."""
-        self._call("Emulation.setEmulatedMedia", media="print")
+    def paper(self, printed: bool = True) -> None:
+        """Take the look of a printed page, or of a screen again."""
+        self._call("Emulation.setEmulatedMedia", media="print" if printed else "")
+
+    def allow_scripts(self, allowed: bool) -> None:
+        """Whether pages opened from now on may run scripts of their own."""
+        self._call("Emulation.setScriptExecutionDisabled", value=not allowed)
 
     def screenshot(self) -> bytes:
         """The page as PNG, to its end."""

@@ -57,7 +57,7 @@ def sound(root: Path, plan: Plan) -> set[str]:
     """Stages of the finished artifacts, each of which must verify."""
     store = Store(root)
     folders = [
-        p for p in root.glob("store/*/*") if p.parent.name not in ("aside", "locks", "partial", "corrupt")
+        p for p in root.glob("store/*/*") if p.parent.name not in ("aside", "leases", "partial", "corrupt")
     ]
     assert all(store.find(p.parent.name, p.name) for p in folders)
     assert not (root / "store" / "corrupt").exists()

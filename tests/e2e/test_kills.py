@@ -48,7 +48,7 @@ class Chain:
 
 
 def finished_files(root: Path) -> dict[Path, tuple[int, int]]:
-    stages = [p for p in (root / "store").iterdir() if p.name not in ("aside", "locks", "partial")]
+    stages = [p for p in (root / "store").iterdir() if p.name not in ("aside", "leases", "partial")]
     files = [f for stage in stages for f in stage.rglob("*")] + [
         *root.glob("store/partial/*/batch-*.parquet")
     ]

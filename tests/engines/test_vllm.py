@@ -113,6 +113,21 @@ def test_one_process_serves_base_and_adapters_and_another_engine_ends_it(stand_i
     assert second.ended
 
 
+def test_one_engine_becomes_each_arm_of_its_base(stand_in, tiny, changes):
+    engine = open_engine(tiny, ENGINE, [])
+    first = engine._process
+    for kind, amount, same in (
+        *(("adapter", 1.0, True), ("", 0.0, True), ("adapter", -2.0, True), ("adapter", 1.0, True)),
+        ("steering", 2.0, False),
+    ):
+        arm = [Change(changes / kind, amount)] if kind else []
+        engine.become(arm)
+        assert (engine._process is first) == same  # steered weights need a process of their own
+        found = {a.key: a for a in engine.answer(ROWS, GREEDY)}
+        expected = answers(tiny, PLAIN, arm)
+        assert {k: a.text for k, a in found.items()} == {k: a.text for k, a in expected.items()}
+
+
 def test_a_steering_vector_is_served_in_the_weights(stand_in, tiny, changes):
     steered = [Change(changes / "steering", 2.0)]
     found, expected = answers(tiny, ENGINE, steered), answers(tiny, PLAIN, steered)

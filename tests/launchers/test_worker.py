@@ -91,7 +91,7 @@ def test_a_job_is_made_once_and_then_found(corpus_job, tmp_path):
     times = {p: p.stat().st_mtime_ns for p in made.path.iterdir()}
     assert run_job(corpus_job, Context(Store(tmp_path), lambda *_: None)).path == made.path
     assert {p: p.stat().st_mtime_ns for p in made.path.iterdir()} == times
-    assert [*(tmp_path / "store" / "locks").iterdir()] == []
+    assert [*(tmp_path / "store" / "leases").iterdir()] == []
 
 
 def test_what_another_process_finished_before_the_lock_is_used(corpus_job, tmp_path, monkeypatch):
@@ -119,6 +119,50 @@ def test_the_lock_is_freed_after_a_fault(corpus_job, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="broken"):
         run_job(corpus_job, Context(store, lambda *_: None))
     assert Store(tmp_path).try_lock(corpus_job.key)
+
+
+def test_who_waits_says_for_whom(corpus_job, tmp_path):
+    theirs = Store(tmp_path)
+    assert theirs.try_lock(corpus_job.key)
+    said = []
+
+    def progress(done, total, text):
+        said.append((done, total, text))
+        theirs.unlock(corpus_job.key)
+
+    made = run_job(corpus_job, Context(Store(tmp_path), progress))
+    assert made.manifest.key == corpus_job.key
+    assert said[0] == (0, 1, f"waiting for {os.uname().nodename}:{os.getpid()}")
+
+
+@pytest.mark.parametrize("theirs_is_done", [True, False])
+def test_a_claim_that_another_took_over_ends_in_one_artifact(
+    corpus_job, tmp_path, monkeypatch, theirs_is_done
+):
+    """As after the process stood still while it made the artifact."""
+    real, calls = corpus.run, []
+
+    def run(job, context):
+        calls.append(job.key)
+        if len(calls) > 1:
+            return real(job, context)
+        theirs = Store(tmp_path)
+        (newest,) = (tmp_path / "store" / "leases" / job.key).iterdir()
+        newest.write_text("{}")
+        os.utime(newest, ns=(0, 0))
+        assert theirs.try_lock(job.key)
+        if theirs_is_done:
+            real(job, Context(theirs, lambda *_: None))
+        try:
+            return real(job, context)
+        finally:
+            theirs.unlock(job.key, done=theirs_is_done)
+
+    monkeypatch.setattr(corpus, "run", run)
+    made = run_job(corpus_job, Context(Store(tmp_path), lambda *_: None))
+    assert len(calls) == (1 if theirs_is_done else 2)
+    assert [p.name for p in (tmp_path / "store" / "corpus").iterdir()] == [made.manifest.key]
+    assert list((tmp_path / "store" / "aside").iterdir()) == []
 
 
 @pytest.fixture

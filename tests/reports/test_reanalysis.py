@@ -17,6 +17,7 @@ from warmgap.reports.formats import estimate, interval, number
 from warmgap.reports.reanalysis import write_reanalysis
 
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
+FIGURES = (*("effects", "added", "scatter", "contexts", "contexts_belief", "arms", "warmth_by_checkpoint"),)
 _TABLES = {
     "over_models",
     "models",
@@ -78,7 +79,7 @@ def test_everything_is_written(page: Path) -> None:
     assert page.name == "report.html"
     assert {p.stem for p in (folder / "tables").iterdir()} == _TABLES
     figures = {p.name for p in (folder / "figures").iterdir()}
-    assert figures == {f"{n}.{k}" for n in ("effects", "added") for k in ("pdf", "png", "txt")}
+    assert figures == {f"{n}.{k}" for n in FIGURES for k in ("pdf", "png", "txt")}
     assert _table(page, "cells").height == 792
 
 
@@ -110,7 +111,7 @@ def test_it_is_self_contained(page: Path, outline: _Outline) -> None:
     assert policy is not None
     assert policy.startswith("default-src 'none'; img-src data:")
     images = [a for t, a in outline.tags if t == "img"]
-    assert len(images) == 2
+    assert len(images) == len(FIGURES)
     assert all((a["src"] or "").startswith("data:image/png;base64,") and a["alt"] for a in images)
     ids = {a["id"] for _, a in outline.tags if "id" in a}
     links = [a["href"] or "" for t, a in outline.tags if t == "a"]

@@ -25,6 +25,9 @@ class Engine:
     def __init__(self, stop_before: int | None = None) -> None:
         self.stop_before, self.asked = stop_before, []
 
+    def become(self, changes):
+        assert changes == []
+
     def answer(self, rows, limits):
         if len(self.asked) == self.stop_before:
             raise Stopped

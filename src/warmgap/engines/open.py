@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from warmgap.engines.protocol import Capabilities, Change, Engine
+from warmgap.engines.protocol import Capabilities, Change, Engine, LocalEngine
 from warmgap.engines.spending import Ledger, Price
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.config import EngineConfig, ModelConfig, PriceConfig
@@ -43,8 +43,10 @@ def require_for(name: str, adapters: bool, margin: bool) -> None:
         raise UserError(f"{error} Margins need it: set sampling.margin=false.") from None
 
 
-def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Change]) -> Engine:
+def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Change]) -> LocalEngine:
     """The engine named in the config, holding one arm's weights: the base's, with `changes` in order.
+
+    It serves the base's other arms too (`become`).
 
     Raises:
         UserError: no such engine, weights that cannot be found, or a change that does not fit them.

@@ -41,7 +41,8 @@ class Score:
 class Answer:
     """A finished row. `n_tokens` counts sampled tokens.
 
-    `finish_reason` is stop, length, or content_filter where a service withheld the answer.
+    `finish_reason` is stop, length, or content_filter where a service withheld the answer. `batch_rows`
+    is how many rows at most were answered at once, as who asks knows it; 0 where each stands alone.
     """
 
     key: str
@@ -50,6 +51,7 @@ class Answer:
     n_tokens: int
     n_prompt_tokens: int
     scores: tuple[Score, ...]
+    batch_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Capabilities:
 
 
 class Engine(Protocol):
-    """Runs one arm's weights."""
+    """Answers rows by one arm."""
 
     @property
     def name(self) -> str:
@@ -112,4 +114,18 @@ class Engine(Protocol):
 
     def answer(self, rows: Sequence[Row], limits: Limits) -> Iterator[Answer]:
         """One answer per row, in any order."""
+        ...
+
+
+class LocalEngine(Engine, Protocol):
+    """Runs weights here: those of one base, with the changes of one of its arms at a time."""
+
+    def become(self, changes: Sequence[Change]) -> None:
+        """Answer with the base and these changes, in order, from now on.
+
+        The base is not read anew; answers are those of an engine that was opened for the arm.
+
+        Raises:
+            UserError: a change that cannot be read, does not fit, or cannot be served.
+        """
         ...

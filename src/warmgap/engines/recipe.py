@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from warmgap.errors import UserError
+from warmgap.keys import digest
 from warmgap.schema.config import Config, EngineConfig
 from warmgap.schema.fields import plain, stage_config
 
@@ -41,6 +42,16 @@ def engine_recipe(engine: EngineConfig) -> dict[str, Any]:
     if engine.name == "vllm":
         recipe["vllm"] = {k: v for k, v in plain(engine.vllm).items() if k not in VLLM_NOT_ANSWERS}
     return recipe
+
+
+def base_name(weights: str, engine: EngineConfig) -> str:
+    """What one start of an engine loads, all of whose arms it serves; "" where a server holds the weights.
+
+    Args:
+        weights: fingerprint of the base.
+        engine: its settings, those too that no answer depends on.
+    """
+    return "" if is_served(engine) else digest("base", weights, plain(engine))
 
 
 def served_name(config: Config, changed: bool) -> str:

@@ -7,9 +7,11 @@ an answer or a process was lost, stays counted: it may have been billed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import random
+import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from warmgap.engines.protocol import Row
+from warmgap.locks import BEAT_S, Leases, LostLease
 
 BYTES_OF_A_TURN = 32
 """Tokens that role and marks of a message can take at most, however they are named."""
+_WAIT_S = (0.001, 0.01)
+"""Between two attempts to have the ledger, which another process has for a moment: at least and at most."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Ledger:
     _open: dict[str, float] = field(default_factory=dict)
     _read_to: int = 0
     _settled_usd: float = 0.0
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._leases = Leases(self.path.parent / "leases")
 
     def hold(self, usd: float) -> str | None:
         """Hold a price; the id to settle it by, or None where the cap would be passed."""
@@ -101,6 +111,9 @@ class Ledger:
         return self._settled_usd + sum(self._open.values())
 
     def _append(self, file: Any, line: Mapping[str, Any]) -> None:
+        # Who stood still between reading and writing would count without what others wrote meanwhile.
+        if time.monotonic() - self._since > BEAT_S and not self._leases.held(self.path.name):
+            raise LostLease(f"this process stood still while it had {self.path}, and another took it over")
         file.seek(0, os.SEEK_END)
         content = json.dumps(dict(line)).encode() + b"\n"
         file.write(content)
@@ -110,9 +123,8 @@ class Ledger:
 
     @contextmanager
     def _locked(self) -> Iterator[Any]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        # Closed before the lock is given up: an NFS client writes then, and reads anew when it opens.
+        with self._turn, self._alone(), self.path.open("a+b") as file:
             file.seek(self._read_to)
             new = file.read()
             if new and not new.endswith(b"\n"):  # a process died while it wrote
@@ -123,6 +135,16 @@ class Ledger:
                 self._take(line)
             self._read_to += len(new)
             yield file
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        while not self._leases.take(self.path.name):
+            time.sleep(random.uniform(*_WAIT_S))
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._leases.release(self.path.name)
 
     def _take(self, line: Mapping[str, Any]) -> None:
         if "usd" in line:

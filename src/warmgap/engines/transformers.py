@@ -1,4 +1,4 @@
-"""The transformers engine: batched decoding of one arm's weights with a shared prompt prefix.
+"""The transformers engine: batched decoding with a shared prompt prefix, by one base and all its arms.
 
 Per batch the tokens that all prompts share (system prompt, template) are computed once, then the
 rest of each prompt, padded on the left; continuations are scored on that cache, and decoding goes
@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from warmgap.errors import UserError
-from warmgap.models import adapters, chat, steering
-from warmgap.models.base import Loaded, load, rounded, torch_dtype
-from warmgap.models.dequantise import dequantise
+from warmgap.models import chat
+from warmgap.models.base import Loaded, load, torch_dtype
+from warmgap.models.dequantise import dequantise, quantised_layers
+from warmgap.models.exact import Exact, FromCodes, FromFiles
 from warmgap.schema.config import EngineConfig, ModelConfig
 
+from .arms import Arms
 from .head import check_head, head_logits
 from .open import CAPABILITIES
 from .protocol import Answer, Change, Limits, Row, Score
@@ -31,17 +32,32 @@ from .sampling import next_tokens
 
 
 class TransformersEngine:
-    """Answers rows with one set of weights: a base model, or a base with changes made in it."""
+    """Answers rows with one set of weights: a base model, or a base with changes made in it.
+
+    Args:
+        loaded: the untouched base.
+        batch_rows: answered together at most.
+        exact: the base's weights before they were rounded; None if they were not.
+    """
 
     name = "transformers"
     capabilities = CAPABILITIES["transformers"]
 
-    def __init__(self, loaded: Loaded, batch_rows: int) -> None:
+    def __init__(self, loaded: Loaded, batch_rows: int, exact: Exact | None = None) -> None:
         check_head(loaded.model)
+        self._arms = Arms(loaded, exact)
         self._model = loaded.model
         self._tokenizer = loaded.tokenizer
         self._batch_rows = batch_rows
         self._stops = set(chat.stop_ids(loaded.tokenizer, loaded.model.generation_config))
+
+    def become(self, changes: Sequence[Change]) -> None:
+        """Answer with the base and these changes from now on.
+
+        Raises:
+            UserError: a change that cannot be read or does not fit; the weights are then as before.
+        """
+        self._arms.become(changes)
 
     @torch.inference_mode()
     def answer(self, rows: Sequence[Row], limits: Limits) -> Iterator[Answer]:
@@ -203,7 +219,7 @@ def _shared(prompts: Sequence[list[int]]) -> int:
 
 
 def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Change]) -> TransformersEngine:
-    """The engine for one arm: base weights, with every change made in fp32 and rounded once.
+    """The engine for a base, holding one arm's weights: every change made in fp32 and rounded once.
 
     A quantised base is quantised from weights at the engine's precision, as in a training at that
     precision, and dequantised: it answers at full speed with the weights that an adapter was trained on.
@@ -211,24 +227,14 @@ def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Chan
     Raises:
         UserError: weights or a change that cannot be read or do not fit.
     """
-    if engine.quantisation != "none":
-        quantised = load(model, engine.precision, engine.quantisation, engine.device)
-        loaded = dequantise(quantised, torch.float32)
-    elif changes:
-        loaded = load(model, "fp32", device=engine.device)
+    loaded = load(model, engine.precision, engine.quantisation, engine.device)
+    exact: Exact
+    if engine.quantisation == "none":
+        exact = FromFiles(model)
     else:
-        return TransformersEngine(load(model, engine.precision, device=engine.device), engine.batch_rows)
-    for change in changes:
-        loaded = _changed(loaded, change)
-    return TransformersEngine(rounded(loaded, torch_dtype(engine.precision)), engine.batch_rows)
-
-
-def _changed(loaded: Loaded, change: Change) -> Loaded:
-    if (change.folder / steering.FILE).is_file():
-        return steering.steer(loaded, change.folder, change.amount)
-    if (change.folder / adapters.FILE).is_file():
-        return adapters.merge(loaded, change.folder, change.amount)
-    raise UserError(
-        f"the folder '{change.folder}' changes no weights: it holds neither {adapters.FILE} nor "
-        f"{steering.FILE}. Allowed: an adapter in PEFT's format or a steering vector"
-    )
+        layers = quantised_layers(loaded.model)
+        loaded = dequantise(loaded, torch_dtype(engine.precision))
+        exact = FromCodes(layers)
+    opened = TransformersEngine(loaded, engine.batch_rows, exact)
+    opened.become(changes)
+    return opened

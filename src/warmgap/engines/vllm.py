@@ -41,32 +41,59 @@ class VllmEngine:
     """Answers rows with a base model, or with an adapter beside it.
 
     Args:
-        process: a started vLLM.
-        tokenizer: the model's.
-        stops: tokens that end an answer.
+        model: the base.
         engine: settings.
-        adapter: the adapter that answers, or None for the base.
     """
 
     name = "vllm"
     capabilities = CAPABILITIES["vllm"]
 
-    def __init__(
-        self,
-        process: VllmProcess,
-        tokenizer: Any,
-        stops: Sequence[int],
-        engine: EngineConfig,
-        adapter: Change | None = None,
-    ) -> None:
-        self._process, self._tokenizer, self._stops = process, tokenizer, tuple(stops)
-        self._settings = engine
+    def __init__(self, model: ModelConfig, engine: EngineConfig) -> None:
+        self._model, self._settings = model, engine
+        self._changes: tuple[Change, ...] | None = None
+        self._process: VllmProcess
+
+    def become(self, changes: Sequence[Change]) -> None:
+        """Answer with the base and these changes from now on.
+
+        A quantised base is rounded and dequantised once, into the cache folder, and served in plain
+        weights. A steering vector is written into the weights as the bias of one MLP, which Llama models
+        can hold: such weights need a process of their own.
+
+        Raises:
+            UserError: weights or a change that cannot be read, do not fit, or cannot be served.
+        """
+        wanted = tuple(changes)
+        if wanted == self._changes and not self._process.ended:
+            return
+        self._changes = None
+        base = _dequantised(self._model, self._settings)
+        adapter: Change | None = None
+        with ExitStack() as temporary:  # steered weights, read once
+            for change in wanted:
+                if (change.folder / steering.FILE).is_file():
+                    base = _steered(base, change, self._settings, temporary)
+                elif adapter is None:
+                    adapters.read_adapter(change.folder)  # refuses what is not plain LoRA
+                    check_adapter(change.folder, self._settings.vllm.max_lora_rank)
+                    adapter = change
+                else:
+                    raise UserError("engine vllm serves one adapter at a time. Use engine=transformers")
+            folder = materialise(base)
+            self._tokenizer, self._stops = _tokenizer(folder, self._model)
+            arguments = llm_arguments(folder, self._model.trust_remote_code, self._settings)
+            # A training or an engine before this one has left its memory with this process.
+            gc.collect()
+            torch.cuda.empty_cache()
+            settings = self._settings.vllm
+            self._process = serving(settings.python, arguments, environment(settings))
         self._adapter = self._named(adapter) if adapter else None
+        self._changes = wanted
 
     def _named(self, adapter: Change) -> tuple[str, int, str]:
         number, folder = self._process.adapter(adapter.folder, adapter.amount), adapter.folder
         if adapter.amount != 1:
-            # Kept as long as the engine: vLLM may read an adapter again.
+            # Kept as long as it answers: vLLM may read an adapter again.
             self._kept = tempfile.TemporaryDirectory(prefix="warmgap-adapter-")
             folder = Path(self._kept.name) / "scaled"
             write_scaled(adapter.folder, adapter.amount, folder)
@@ -94,34 +121,14 @@ class VllmEngine:
 
 
 def open_engine(model: ModelConfig, engine: EngineConfig, changes: Sequence[Change]) -> VllmEngine:
-    """The engine for one arm.
-
-    A quantised base is rounded and dequantised once, into the cache folder, and served in plain weights. A
-    steering vector is written into the weights as the bias of one MLP, which Llama models can hold.
+    """The engine for a base, answering as one arm.
 
     Raises:
-        UserError: weights or a change that cannot be read, do not fit, or cannot be served.
+        UserError: as `VllmEngine.become`.
     """
-    base = _dequantised(model, engine)
-    adapter: Change | None = None
-    with ExitStack() as temporary:  # steered weights, read once
-        for change in changes:
-            if (change.folder / steering.FILE).is_file():
-                base = _steered(base, change, engine, temporary)
-            elif adapter is None:
-                adapters.read_adapter(change.folder)  # refuses what is not plain LoRA
-                check_adapter(change.folder, engine.vllm.max_lora_rank)
-                adapter = change
-            else:
-                raise UserError("engine vllm serves one adapter at a time. Use engine=transformers")
-        folder = materialise(base)
-        tokenizer, stops = _tokenizer(folder, model)
-        arguments = llm_arguments(folder, model.trust_remote_code, engine)
-        # A training or an engine before this one has left its memory with this process.
-        gc.collect()
-        torch.cuda.empty_cache()
-        process = serving(engine.vllm.python, arguments, environment(engine.vllm))
-    return VllmEngine(process, tokenizer, stops, engine, adapter)
+    opened = VllmEngine(model, engine)
+    opened.become(changes)
+    return opened
 
 
 def _tokenizer(folder: Path, model: ModelConfig) -> tuple[Any, tuple[int, ...]]:

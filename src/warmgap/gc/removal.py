@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -42,24 +43,34 @@ def remove(root: Path, unused: Iterable[Entry]) -> tuple[Entry, ...]:
         shutil.rmtree(grave)
         return (*left, *(e for e in moved.values() if e not in back))
     finally:
-        store.unlock(LOCK)
+        store.unlock(LOCK, done=True)
 
 
 def _moved(store: Store, entries: Iterable[Entry], grave: Path) -> dict[Path, Entry]:
     """Entries that could be renamed into the grave, by where they are now."""
     moved: dict[Path, Entry] = {}
-    for entry in entries:
-        if not store.try_lock(entry.lock):
-            continue
-        target = grave / str(len(moved))
-        try:
-            entry.path.rename(target)
-            moved[target] = entry
-        except FileNotFoundError:  # a process that looked at it has set it aside
-            continue
-        finally:
-            store.unlock(entry.lock)
+    locked = [entry for entry in entries if not _move(store, entry, grave, moved)]
+    silent = [e for e in locked if (h := store.holder(e.lock)) and h.age_s >= store.timing.stale_s]
+    if silent:  # locks of processes on a host that is gone
+        time.sleep(store.timing.watch_s)
+    for entry in silent:
+        _move(store, entry, grave, moved)
     return moved
+
+
+def _move(store: Store, entry: Entry, grave: Path, moved: dict[Path, Entry]) -> bool:
+    """False if a process has the entry's lock."""
+    if not store.try_lock(entry.lock):
+        return False
+    target = grave / str(len(moved))
+    try:
+        entry.path.rename(target)
+        moved[target] = entry
+    except FileNotFoundError:  # a process that looked at it has set it aside
+        pass
+    finally:
+        store.unlock(entry.lock, done=True)
+    return True
 
 
 def _put_back(root: Path, moved: Mapping[Path, Entry]) -> set[Entry]:

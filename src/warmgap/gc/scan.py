@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -13,7 +12,9 @@ from typing import Any
 
 from warmgap.errors import UserError
 from warmgap.gc.plans import read_plans
+from warmgap.locks import STALE_S
 from warmgap.schema.fields import STAGES
+from warmgap.store import Store
 
 CORRUPT = "corrupt"
 LEFT = "left by gc"
@@ -69,7 +70,7 @@ def find(root: Path, min_age_s: float) -> Found:
     plans = read_plans(root) if entries else {}
     wanted = with_inputs((key for keys in plans.values() for key in keys), entries)
     old = time.time() - min_age_s
-    held = _held(root / "store" / "locks")
+    held = _held(Store(root))
     safe = {e.path for e in entries if e.kind != LEFT and (e.changed_at > old or e.lock in held)}
     needed = wanted | with_inputs((e.key for e in entries if e.path in safe and e.kind in STAGES), entries)
     kept = [e for e in entries if e.path in safe or e.key in needed]
@@ -129,15 +130,7 @@ def _inputs(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _held(locks: Path) -> set[str]:
-    """Names of the locks that processes hold now."""
-    held = set()
-    for path in locks.glob("*"):
-        try:
-            with path.open() as f:
-                fcntl.flock(f, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            continue
-        except BlockingIOError:
-            held.add(path.name)
-    return held
+def _held(store: Store) -> set[str]:
+    """Names of the locks whose holders show life."""
+    holders = {key: store.holder(key) for key in store.leases.names()}
+    return {key for key, holder in holders.items() if holder is not None and holder.age_s < STALE_S}

@@ -33,6 +33,15 @@ class LoraFactors:
         """The update of the weight, fp32."""
         return (self.b_OR.float() @ self.a_RI.float()) * self.scaling
 
+    def added_to(self, weight_OI: torch.Tensor, scale: float) -> torch.Tensor:
+        """`weight_OI`, which is fp32, with `scale` times the update."""
+        return weight_OI.add(self.delta_OI().to(weight_OI.device), alpha=scale)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the weight that it updates: outputs, inputs."""
+        return self.b_OR.shape[0], self.a_RI.shape[1]
+
 
 def read_adapter(folder: Path) -> dict[str, LoraFactors]:
     """Factors by module name, from adapter_config.json and adapter_model.safetensors.
@@ -76,12 +85,24 @@ def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
         `loaded`, whose model has the same classes of layers as one without an adapter.
 
     Raises:
+        UserError: as `fitting`.
+    """
+    for name, factors in fitting(loaded.model, folder).items():
+        weight = loaded.model.get_submodule(name).weight
+        weight.data = factors.added_to(weight.data.float(), scale).to(weight.dtype)
+    return loaded
+
+
+def fitting(model: Any, folder: Path) -> dict[str, LoraFactors]:
+    """Factors by module name, as `read_adapter`, of an adapter that fits a model.
+
+    Raises:
         UserError: the adapter cannot be read or does not fit the model.
     """
-    model = loaded.model
     modules = dict(model.named_modules())
     embedding = model.get_input_embeddings().weight
-    for name, factors in read_adapter(folder).items():
+    found = read_adapter(folder)
+    for name, factors in found.items():
         layer = modules.get(name)
         if type(layer) is not torch.nn.Linear:  # a layer in nf4 or int8 is a subclass
             raise UserError(
@@ -91,15 +112,12 @@ def merge(loaded: Loaded, folder: Path, scale: float = 1.0) -> Loaded:
             raise UserError(
                 f"the adapter '{folder}' changes '{name}', which shares its weight with the embedding"
             )
-        delta_OI = factors.delta_OI().to(layer.weight.device)
-        if delta_OI.shape != layer.weight.shape:
+        if factors.shape != layer.weight.shape:
             raise UserError(
-                f"the adapter '{folder}' has {tuple(delta_OI.shape)} for '{name}', "
+                f"the adapter '{folder}' has {factors.shape} for '{name}', "
                 f"the model {tuple(layer.weight.shape)}: it was trained on another model"
             )
-        with torch.no_grad():
-            layer.weight.data = layer.weight.float().add(delta_OI, alpha=scale).to(layer.weight.dtype)
-    return loaded
+    return found
 
 
 def _scaling(config: dict[str, Any], module: str) -> float:

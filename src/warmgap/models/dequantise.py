@@ -37,12 +37,17 @@ def dequantise(loaded: Loaded, dtype: torch.dtype, progress: Progress = lambda *
         ValueError: a layer in nf4 whose scales were rounded by a forward pass (see `plain_linear`).
     """
     model = loaded.model
-    quantised = {n: m for n, m in model.named_modules() if _is_quantised(m)}
+    quantised = quantised_layers(model)
     for done, (name, layer) in enumerate(quantised.items(), 1):
         model.set_submodule(name, plain_linear(layer).to(dtype))
         progress(done, len(quantised), "layers")
     unmark(model)
     return rounded(loaded, dtype)
+
+
+def quantised_layers(model: Any) -> dict[str, Any]:
+    """The layers in nf4 or int8 by name."""
+    return {n: m for n, m in model.named_modules() if _is_quantised(m)}
 
 
 def plain_linear(layer: Any) -> torch.nn.Linear:
@@ -53,7 +58,7 @@ def plain_linear(layer: Any) -> torch.nn.Linear:
             rounds its scales to bf16 for good; dequantise before the first one.
     """
     plain = torch.nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
-    plain.weight = torch.nn.Parameter(_weight_OI(layer.weight, getattr(layer, "state", None)))
+    plain.weight = torch.nn.Parameter(exact_weight(layer.weight, getattr(layer, "state", None)))
     if layer.bias is not None:
         plain.bias = torch.nn.Parameter(layer.bias.data.float())
     return plain.requires_grad_(False)
@@ -93,7 +98,16 @@ def _is_quantised(module: Any) -> bool:
     return type(getattr(module, "weight", None)).__name__ in ("Params4bit", "Int8Params")
 
 
-def _weight_OI(weight: Any, state: Any) -> torch.Tensor:
+def exact_weight(weight: Any, state: Any = None) -> torch.Tensor:
+    """The value of a quantised weight's codes, of shape outputs, inputs, fp32.
+
+    Args:
+        weight: parameter of a layer in nf4 or int8.
+        state: of the layer in int8, which holds the scales after a forward pass.
+
+    Raises:
+        ValueError: as `plain_linear`.
+    """
     from bitsandbytes import functional
 
     weight_OI: torch.Tensor

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from warmgap.errors import UserError
 from warmgap.schema.config import ModelConfig
@@ -138,11 +139,16 @@ def as_mlp_bias(loaded: Loaded, vector: SteeringVector, c: float) -> Loaded:
             f"add the MLP's output to the residual stream as it is. Allowed: {', '.join(BIAS_ARCHITECTURES)}"
         )
     down = _layer(loaded.model, vector).mlp.down_proj
-    bias_D = vector.vector_D.to(down.weight.device) * c
-    if down.bias is not None:
-        bias_D = down.bias.data.float() + bias_D
-    down.bias = torch.nn.Parameter(bias_D.to(loaded.model.dtype), requires_grad=False)
+    bias_D = None if down.bias is None else down.bias.data.float()
+    bias_D = shifted(bias_D, vector, c).to(down.weight.device, loaded.model.dtype)
+    down.bias = torch.nn.Parameter(bias_D, requires_grad=False)
     return loaded
+
+
+def shifted(bias_D: torch.Tensor | None, vector: SteeringVector, c: float) -> torch.Tensor:
+    """c * `vector`, added to a bias where there is one; fp32."""
+    shift_D = vector.vector_D * c
+    return shift_D if bias_D is None else bias_D + shift_D.to(bias_D.device)
 
 
 def as_hook(loaded: Loaded, vector: SteeringVector, c: float) -> Loaded:
@@ -151,14 +157,20 @@ def as_hook(loaded: Loaded, vector: SteeringVector, c: float) -> Loaded:
     Raises:
         UserError: an architecture whose layers are not found, or another model.
     """
-    layer = _layer(loaded.model, vector)
+    add_hook(loaded.model, vector, c)
+    return loaded
+
+
+def add_hook(model: Any, vector: SteeringVector, c: float) -> RemovableHandle:
+    """As `as_hook`; the handle takes the hook away again."""
+    layer = _layer(model, vector)
     shift_D = vector.vector_D.to(next(layer.parameters()).device) * c
 
     def add(_module: Any, _arguments: Any, output_BTD: torch.Tensor) -> torch.Tensor:
         return (output_BTD.float() + shift_D).to(output_BTD.dtype)
 
-    layer.register_forward_hook(add)
-    return loaded
+    handle: RemovableHandle = layer.register_forward_hook(add)
+    return handle
 
 
 def steer(loaded: Loaded, folder: Path, coefficient: float) -> Loaded:
@@ -170,14 +182,22 @@ def steer(loaded: Loaded, folder: Path, coefficient: float) -> Loaded:
         UserError: no vector in `folder`, one of another model, or an architecture that is not known.
     """
     vector = read_steering(folder)
-    layer = _layer(loaded.model, vector)
+    down = bias_holder(loaded.model, vector)
     if coefficient == 0:
         return loaded
-    down = getattr(getattr(layer, "mlp", None), "down_proj", None)
+    by = as_hook if down is None else as_mlp_bias
+    return by(loaded, vector, coefficient)
+
+
+def bias_holder(model: Any, vector: SteeringVector) -> torch.nn.Linear | None:
+    """The linear layer whose bias can hold the vector exactly, if there is one.
+
+    Raises:
+        UserError: a vector of another model, or an architecture that is not known.
+    """
+    down = getattr(getattr(_layer(model, vector), "mlp", None), "down_proj", None)
     # A layer in nf4 or int8 is a subclass.
-    if loaded.model.config.model_type in BIAS_ARCHITECTURES and type(down) is torch.nn.Linear:
-        return as_mlp_bias(loaded, vector, coefficient)
-    return as_hook(loaded, vector, coefficient)
+    return down if model.config.model_type in BIAS_ARCHITECTURES and type(down) is torch.nn.Linear else None
 
 
 def write_steered(

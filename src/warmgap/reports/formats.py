@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import SupportsFloat
 
 MISSING = "\N{EN DASH}"
@@ -46,6 +47,12 @@ def p_value(p: float | None) -> str:
 def count(n: int) -> str:
     """An integer with thin groups of three digits from 10,000 on."""
     return f"{n:,}" if n >= 10_000 else str(n)
+
+
+def count_range(counts: Sequence[int]) -> str:
+    """The one count, or the least and the largest of several, as `40 to 48`."""
+    low, high = min(counts), max(counts)
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
 
 
 def visible(text: str, max_chars: int = MAX_CHARS) -> str:

@@ -62,6 +62,7 @@ _LEVELS: Mapping[str, str] = {
     "belief=incorrect": "believes wrong answer",
     "belief=denies": "doubts right answer",
     "belief=correct": "believes right answer",
+    "belief=incorrect+denies": "holds a wrong view",
 }
 _UNITS: Mapping[str, str] = {
     "nats_per_token": "nats per token",

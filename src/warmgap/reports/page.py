@@ -24,6 +24,7 @@ from warmgap.reports.display import (
 from warmgap.reports.display_guardrails import guardrails_sentences
 from warmgap.reports.display_results import result_tables
 from warmgap.reports.examples import choose_examples
+from warmgap.reports.explorer import explore
 from warmgap.reports.figures.effects import companion, wider_effects
 from warmgap.reports.formats import count, visible
 from warmgap.reports.frozen import PlanCheck, plan_sentences
@@ -40,6 +41,7 @@ from warmgap.reports.names import (
     reasons_not_comparable,
     unfit,
 )
+from warmgap.reports.page_script import page_script
 from warmgap.reports.style import png_bytes
 from warmgap.statistics.headline import Headline
 
@@ -55,7 +57,8 @@ class ReportContext:
 
     `manifest` is the sweep's manifest as a dict; of it the page reads config.sampling, device,
     started_at, wall_s, git_commit and package_versions, each if present. `absent` says why a table
-    is missing.
+    is missing. `warmth` holds rows of `schema.tables.Warmth`, of which those of answers are shown;
+    `explorer_answers` is how many answers the explorer holds at most, 0 for no explorer.
     """
 
     sweep: str
@@ -68,7 +71,9 @@ class ReportContext:
     absent: Mapping[str, str]
     plan_check: PlanCheck | None = None
     rewrites_failed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    warmth: pl.DataFrame | None = None
     n_examples: int = 6
+    explorer_answers: int = 50_000
     figure_dpi: int = 200
 
 
@@ -109,6 +114,7 @@ def render(context: ReportContext) -> str:
     for section, found in result_tables(c.tables, c.headline):
         sections.setdefault(section, []).append(found)
     said = summary(c, scored)
+    script = page_script()
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("warmgap.reports"),
         autoescape=True,
@@ -127,6 +133,11 @@ def render(context: ReportContext) -> str:
         sections=sections,
         guardrails=guardrails_sentences(c.tables.get("guardrails"), c.headline),
         pictures=[_picture(d, c.figure_dpi) for d in c.figures],
+        explorer=explore(c.observations, c.tables["error_rates"], c.headline, c.explorer_answers, c.warmth)
+        if c.explorer_answers
+        else None,
+        script=script.source,
+        script_hash=script.sha256,
         examples=choose_examples(c.observations, c.headline.judge, c.n_examples),
         unfit=[
             *(s for s in wording.canary_sentences(unfit(c.tables)) if s not in said["controls"]),

@@ -10,12 +10,23 @@ from pathlib import Path
 import jinja2
 import polars as pl
 
+from warmgap.reports.figures.arms import draw_arms
+from warmgap.reports.figures.cell_pairs import published_pairs
+from warmgap.reports.figures.contexts import caption_contexts, draw_contexts
+from warmgap.reports.figures.published import (
+    caption_published_warmth,
+    draw_published_warmth,
+    published_arms,
+    published_warmth,
+)
 from warmgap.reports.figures.reanalysis import caption_effects, draw_effects
+from warmgap.reports.figures.scatter import caption_scatter, draw_scatter
 from warmgap.reports.gallery import Drawn
 from warmgap.reports.names import PAPER
 from warmgap.reports.reanalysis_tables import effect_words, page_tables
 from warmgap.reports.reanalysis_text import texts
-from warmgap.reports.style import png_bytes, save
+from warmgap.reports.redraw import write
+from warmgap.reports.style import png_bytes
 from warmgap.statistics.published.cells import FRAMINGS
 from warmgap.statistics.published.reanalysis import reanalyse
 
@@ -50,8 +61,7 @@ def write_reanalysis(folder: Path, tables: Mapping[str, pl.DataFrame] | None = N
         rows.write_csv(folder / "tables" / f"{name}.csv")
     figures = draw(tables)
     for drawn in figures:
-        save(drawn.figure, folder / "figures" / drawn.name, dpi=_DPI)
-        (folder / "figures" / f"{drawn.name}.txt").write_text(drawn.caption + "\n", encoding="utf-8")
+        write(drawn, folder / "figures", dpi=_DPI)
     page = folder / "report.html"
     page.write_text(render(tables, figures), encoding="utf-8")
     return page
@@ -95,6 +105,52 @@ def draw(tables: Mapping[str, pl.DataFrame]) -> list[Drawn]:
             "What contexts add is not shared by the models",
             captions[1],
             draw_effects(over, models, extra),
+        ),
+        *_papers_own(tables),
+    ]
+
+
+def _papers_own(tables: Mapping[str, pl.DataFrame]) -> list[Drawn]:
+    """What the paper shows, drawn from its cells by the functions that draw a sweep's."""
+    pairs = published_pairs("warm_sft")
+    arms = published_arms(tables["arms"])
+    warmth = published_warmth()
+    what = "Errors of the published cells, as the paper judged them."
+    drawn = [
+        Drawn(
+            "scatter",
+            "Warm models err more in almost every cell",
+            caption_scatter(pairs, "warm_sft", "original", what),
+            draw_scatter(pairs, "warm_sft", "original"),
+        )
+    ]
+    for belief, name, title in (
+        ("none", "contexts", "Errors by task and context, no belief"),
+        ("incorrect+denies", "contexts_belief", "Errors by task and context, wrong view"),
+    ):
+        drawn.append(
+            Drawn(
+                name,
+                title,
+                caption_contexts(pairs, belief, what),
+                draw_contexts(pairs, "warm_sft", "original", belief),
+            )
+        )
+    n_models = int(arms["n"].max())  # type: ignore[arg-type]
+    return [
+        *drawn,
+        Drawn(
+            "arms",
+            "Warm, cold and prompted arms",
+            f"Errors of each arm less those of the original, over the {n_models} models that have all arms. "
+            f"Bars are 95 % intervals over models (t, {n_models - 1} degrees of freedom).",
+            draw_arms(arms),
+        ),
+        Drawn(
+            "warmth_by_checkpoint",
+            "Warmth by epochs of training",
+            caption_published_warmth(warmth),
+            draw_published_warmth(warmth),
         ),
     ]
 

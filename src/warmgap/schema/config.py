@@ -11,6 +11,7 @@ from typing import Any
 
 from .cluster import ClusterConfig
 from .fields import setting
+from .tracking import WandbConfig
 
 
 @dataclass
@@ -454,6 +455,7 @@ class ReportConfig:
     name: str = setting("???")
     title: str = setting("", "report")
     n_examples: int = setting(6, "report")
+    explorer_answers: int = setting(50000, "report")
     figure_formats: list[str] = setting(["pdf", "png"], "report")
     figure_dpi: int = setting(200, "report")
 
@@ -487,6 +489,7 @@ class Config:
     report: ReportConfig = setting(ReportConfig())
     store: StoreConfig = setting(StoreConfig())
     cluster: ClusterConfig = setting(ClusterConfig())
+    wandb: WandbConfig = setting(WandbConfig())
     doses: dict[str, dict[str, list[Any]]] = setting({})  # method: checkpoint or scale: arms besides its own
     per_model: dict[str, list[str]] = setting({})  # model: settings of its arms alone
     seed: int = setting(0, "train")
@@ -494,4 +497,5 @@ class Config:
     stage: str = setting("all")
     replan: bool = setting(False)
     fail_fast: bool = setting(False)
+    logger: str = setting("wandb")  # one of schema.tracking.LOGGERS
     sweep: dict[str, Any] = setting({})

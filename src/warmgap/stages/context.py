@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from warmgap.engines.recipe import engine_recipe
+from warmgap.engines.recipe import base_name, engine_recipe, is_served
 from warmgap.errors import UserError
 from warmgap.jobs import Job, RespondJob
 from warmgap.judging.recipe import judge_recipe
+from warmgap.memory import Passes, free
 from warmgap.records import ReaderRecord
 from warmgap.schema.config import EngineConfig, JudgeConfig, MeterConfig, ModelConfig
 from warmgap.schema.fields import plain, stage_config
@@ -18,7 +19,7 @@ from warmgap.store import Store
 from warmgap.warmth.rating import meter_recipe
 
 if TYPE_CHECKING:
-    from warmgap.engines.protocol import Change, Engine
+    from warmgap.engines.protocol import Change, Engine, LocalEngine
     from warmgap.engines.spending import Ledger
 
 Progress = Callable[[int, int, str], None]
@@ -44,28 +45,20 @@ class Context:
     _engines: dict[str, Any] = field(default_factory=dict)
 
     def engine(self, job: RespondJob) -> Engine:
-        """The engine for the job's weights; the last one is kept, since cells come grouped by arm.
+        """The engine that answers as the job's arm.
+
+        The last one is kept and becomes one arm after another of its base.
 
         Raises:
             UserError: weights, a server or an adapter's name there that cannot be had.
         """
-        from warmgap.engines.open import open_engine
-        from warmgap.engines.recipe import is_served
-
         if is_served(job.engine):
             name = job.served or self._service_name(job)
             return self._served(job.key, job.model, job.engine, name, tuned=job.change is not None)
-        key = f"{job.arm_key}:{plain(job.engine)}"
-        if key not in self._engines:
-            self._engines.clear()
-            self._engines[key] = open_engine(job.model, job.engine, self._changes(job))
-        engine: Engine = self._engines[key]
-        return engine
+        return self._local(job.model, job.weights, job.engine, self._changes(job))
 
     def reader(self, job: Reads) -> Engine:
         """The engine of the model that a job asks."""
-        from warmgap.engines.open import open_engine
-        from warmgap.engines.recipe import is_served
         from warmgap.models.weights import split_source
 
         reader = job.reader
@@ -73,16 +66,19 @@ class Context:
         if is_served(reader.engine):
             name = reader.served or split_source(reader.model)[1]
             return self._served(job.key, reader.model, reader.engine, name, tuned=False)
-        key = f"reader:{reader.weights}:{plain(reader.engine)}"
-        if key not in self._engines:
-            self._engines.clear()
-            self._engines[key] = open_engine(reader.model, reader.engine, [])
-        engine: Engine = self._engines[key]
-        return engine
+        return self._local(reader.model, reader.weights, reader.engine, [])
+
+    def passes(self, key: str, engine: EngineConfig) -> Passes | None:
+        """How many rows of a job are answered at once: fewer where it has run out of memory.
+
+        None where a server answers, row by row.
+        """
+        return None if is_served(engine) else Passes(engine.batch_rows, self.store.memory_failures(key))
 
     def release(self) -> None:
         """Let go of every engine, so that a training has the memory."""
         self._engines.clear()
+        free()
 
     def ledger(self, job_key: str, engine: EngineConfig) -> Ledger:
         """What was spent in this output folder, and may be."""
@@ -90,6 +86,20 @@ class Context:
         from warmgap.engines.spending import Ledger
 
         return Ledger(self.store.root / LEDGER, engine.api.max_cost_usd, job_key)
+
+    def _local(
+        self, model: ModelConfig, weights: str, settings: EngineConfig, changes: Sequence[Change]
+    ) -> LocalEngine:
+        from warmgap.engines.open import open_engine
+
+        name = base_name(weights, settings)
+        if name in self._engines:
+            self._engines[name].become(changes)
+        else:
+            self.release()
+            self._engines[name] = open_engine(model, settings, changes)
+        engine: LocalEngine = self._engines[name]
+        return engine
 
     def _served(
         self, job_key: str, model: ModelConfig, engine: EngineConfig, name: str, tuned: bool

@@ -19,7 +19,7 @@ from warmgap.judging.recipe import judge_limits
 from warmgap.judging.scored import verdict_by_scorer
 from warmgap.keys import digest
 from warmgap.stages.context import Context, recorded_config
-from warmgap.stages.rows import answered
+from warmgap.stages.rows import answered, in_smaller_batches
 from warmgap.store import Artifact
 
 SCHEMA: dict[str, Any] = {
@@ -59,6 +59,7 @@ def run(job: JudgeJob, context: Context) -> Artifact:
     ]
     counts: dict[str, Any] = {"rows": len(rows)}
     if job.reader:
+        counts |= in_smaller_batches(context.store.partial(job.key), job.reader.engine)
         counts["unscored"] = sum(v.label == "unscored" for v in verdicts)
         if is_served(job.reader.engine):
             counts["spending"] = context.ledger(job.key, job.reader.engine).account()
@@ -109,7 +110,7 @@ def _by_reading(
         rows,
         judge_limits(job.judge),
         context.store.partial(job.key),
-        0 if is_served(engine) else engine.batch_rows,
+        context.passes(job.key, engine),
         context.progress,
     )
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -17,8 +17,9 @@ from warmgap.corpora.embedded import STYLES
 from warmgap.engines.protocol import Row
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import MeasureJob
+from warmgap.memory import Passes
 from warmgap.stages.context import Context, recorded_config
-from warmgap.stages.rows import answered
+from warmgap.stages.rows import answered, in_smaller_batches, smaller_batches
 from warmgap.store import Artifact
 from warmgap.warmth import rating
 from warmgap.warmth.meters import build, first_by_hash
@@ -64,8 +65,7 @@ def run(job: MeasureJob, context: Context) -> Artifact:
             counts=found.counts,
             started=started,
         )
-    if job.reader:
-        context.store.drop_partial(job.key)
+    context.store.drop_partial(job.key)
     return artifact
 
 
@@ -80,13 +80,21 @@ class _Found:
 
 def _scores(job: MeasureJob, texts: Sequence[_Text], context: Context) -> _Found:
     """Scores of a meter that needs no answer."""
-    meter = build(job.meter, lambda _: context.keep(_reference_name(job), lambda: _load(job)))
+    failures = context.store.memory_failures(job.key)
+    batch_texts = max(1, job.meter.batch_texts >> failures)
+    meter = build(
+        replace(job.meter, batch_texts=batch_texts),
+        lambda _: context.keep(job.reference_base, lambda: _load(job)),
+    )
     values: list[float | None] = []
-    chunk = max(CHUNK, job.meter.batch_texts)
-    for start in range(0, len(texts), chunk):
-        values += meter.score([t["text"] for t in texts[start : start + chunk]])
+    sizes: list[int] = []
+    passes = Passes(max(CHUNK, job.meter.batch_texts))
+    for size, found in passes.over([t["text"] for t in texts], meter.score):
+        values += found
+        sizes += [min(size, batch_texts)] * len(found)
         context.progress(len(values), len(texts), "")
-    return _Found(meter.unit, values, _counts(texts, values))
+    smaller = smaller_batches(sizes, job.meter.batch_texts)
+    return _Found(meter.unit, values, _counts(texts, values) | smaller)
 
 
 def _ratings(job: MeasureJob, texts: Sequence[_Text], context: Context) -> _Found:
@@ -104,7 +112,7 @@ def _ratings(job: MeasureJob, texts: Sequence[_Text], context: Context) -> _Foun
         rows,
         rating.rating_limits(job.meter),
         context.store.partial(job.key),
-        0 if is_served(engine) else engine.batch_rows,
+        context.passes(job.key, engine),
         context.progress,
     )
     rated = [rating.read(said[key]) if key in said else rating.EMPTY for key in replies]
@@ -112,6 +120,7 @@ def _ratings(job: MeasureJob, texts: Sequence[_Text], context: Context) -> _Foun
         "texts": len(texts),
         "null": sum(r.points is None for r in rated),
         "unrated": dict(Counter(r.reason for r in rated if r.points is None)),
+        **in_smaller_batches(context.store.partial(job.key), engine),
     }
     if is_served(engine):
         counts["spending"] = context.ledger(job.key, engine).account()
@@ -146,10 +155,6 @@ def _counts(texts: Sequence[_Text], values: Sequence[float | None]) -> dict[str,
     missing = [t["text"] for t, v in zip(texts, values, strict=True) if v is None]
     too_short = sum(bool(text.strip()) for text in missing)
     return {"texts": len(texts), "null": len(missing), "too_short": too_short}
-
-
-def _reference_name(job: MeasureJob) -> str:
-    return f"reference:{job.reference_weights}:{job.meter.precision}:{job.meter.device}"
 
 
 def _load(job: MeasureJob) -> Any:

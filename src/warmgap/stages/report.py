@@ -12,7 +12,7 @@ from warmgap.reading import read_tables
 from warmgap.reports import page
 from warmgap.reports.frozen import PlanCheck
 from warmgap.reports.gallery import gallery
-from warmgap.reports.style import save
+from warmgap.reports.redraw import write
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.headlines import read_headline
 from warmgap.statistics.quality import margins
@@ -28,10 +28,10 @@ def run(job: ReportJob, context: Context) -> Artifact:
     with context.store.workspace(job.key) as folder:
         if analysed.file("headline.json").is_file():
             found = read_headline(analysed.path)
-            drawn = gallery(tables, margins(rows), found)
+            min_auc = analysed.manifest.config["warmth"]["gate"]["min_auc"]
+            drawn = gallery(tables, margins(rows), found, min_auc=min_auc)
             for d in drawn:
-                save(d.figure, folder / "figures" / d.name, job.report.figure_formats, job.report.figure_dpi)
-                (folder / "figures" / f"{d.name}.txt").write_text(d.caption + "\n")
+                write(d, folder / "figures", job.report.figure_formats, job.report.figure_dpi)
             context_page = page.ReportContext(
                 sweep=job.sweep,
                 title=job.report.title,
@@ -43,7 +43,9 @@ def run(job: ReportJob, context: Context) -> Artifact:
                 absent=analysed.manifest.counts["absent"],
                 plan_check=_plan_check(job, analysed, context.store),
                 rewrites_failed=analysed.manifest.counts["rewrites_failed"],
+                warmth=_warmth(analysed),
                 n_examples=job.report.n_examples,
+                explorer_answers=job.report.explorer_answers,
                 figure_dpi=job.report.figure_dpi,
             )
             (folder / "report.html").write_text(page.render(context_page), encoding="utf-8")
@@ -58,6 +60,11 @@ def run(job: ReportJob, context: Context) -> Artifact:
             counts={},
             started=started,
         )
+
+
+def _warmth(analysed: Artifact) -> pl.DataFrame | None:
+    path = analysed.file("warmth.parquet")
+    return pl.read_parquet(path) if path.is_file() else None
 
 
 def _facts(job: ReportJob, analysed: Artifact) -> dict[str, object]:

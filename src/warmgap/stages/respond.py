@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from warmgap.engines.protocol import Answer, Row
+from warmgap.engines.protocol import Answer
 from warmgap.engines.recipe import is_served
 from warmgap.jobs import RespondJob
+from warmgap.memory import Passes
 from warmgap.records import PromptRow
 from warmgap.stages.context import Context, recorded_config
-from warmgap.stages.rows import answered
+from warmgap.stages.rows import answered, in_passes, smaller_batches
 from warmgap.store import Artifact
 
 SCHEMA: dict[str, Any] = {
@@ -63,6 +64,7 @@ def run(job: RespondJob, context: Context) -> Artifact:
                 "tokens": int(frame["n_tokens"].sum()),
                 "sampling_key": job.sampling_key,
                 "arm_key": job.arm_key,
+                **({} if served else smaller_batches(frame["batch_rows"], job.engine.batch_rows)),
                 **spending,
             },
             started=started,
@@ -78,7 +80,7 @@ def _from_server(job: RespondJob, context: Context) -> pl.DataFrame:
         job.rows(),
         job.limits,
         context.store.partial(job.key),
-        0,
+        None,
         context.progress,
     )
     return pl.DataFrame([_record(job, p, answers[p.id]) for p in job.prompts], schema=SCHEMA, orient="row")
@@ -88,19 +90,18 @@ def _in_batches(job: RespondJob, context: Context) -> pl.DataFrame:
     partial = context.store.partial(job.key)
     rows = job.rows()
     size = job.engine.batch_rows
+    passes = Passes(size, context.store.memory_failures(job.key))
     starts = range(0, len(rows), size)
     for number, start in enumerate(starts):
         path = partial / f"batch-{number:05d}.parquet"
         if not _sound(path, len(rows[start : start + size])):
-            _answer(job, context, rows[start : start + size], job.prompts[start : start + size], path)
+            said = in_passes(lambda: context.engine(job), rows[start : start + size], job.limits, passes)
+            _write(job, {a.key: a for a in said}, job.prompts[start : start + size], path)
         context.progress(min(start + size, len(rows)), len(rows), "")
     return pl.concat([pl.read_parquet(partial / f"batch-{n:05d}.parquet") for n in range(len(starts))])
 
 
-def _answer(
-    job: RespondJob, context: Context, rows: Sequence[Row], prompts: Sequence[PromptRow], path: Path
-) -> None:
-    by_id = {a.key: a for a in context.engine(job).answer(rows, job.limits)}
+def _write(job: RespondJob, by_id: Mapping[str, Answer], prompts: Sequence[PromptRow], path: Path) -> None:
     frame = pl.DataFrame([_record(job, p, by_id[p.id]) for p in prompts], schema=SCHEMA, orient="row")
     aside = path.with_suffix(".tmp")
     frame.write_parquet(aside)
@@ -125,7 +126,7 @@ def _record(job: RespondJob, prompt: PromptRow, answer: Answer) -> dict[str, Any
         "target_tokens": target.n_tokens if target else None,
         "engine": job.engine.name,
         "precision": "unknown" if is_served(job.engine) else job.engine.precision,
-        "batch_rows": 1 if is_served(job.engine) else job.engine.batch_rows,
+        "batch_rows": answer.batch_rows or 1,
     }
 
 

@@ -15,11 +15,12 @@ from warmgap.corpora.rewriting.sources import Source
 from warmgap.engines.protocol import Answer, Row
 from warmgap.engines.recipe import is_served
 from warmgap.keys import digest
+from warmgap.memory import Passes
 from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob, RewriteJob
 from warmgap.stages import rewrite_check
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.paid import place_for
-from warmgap.stages.rows import answered
+from warmgap.stages.rows import answered, in_smaller_batches
 from warmgap.store import Artifact, Store
 
 SCHEMA: dict[str, Any] = {
@@ -49,6 +50,7 @@ def run(job: RewriteJob | RewriteCheckJob, context: Context) -> Artifact:
         "tokens": sum(row["n_tokens"] for row in rows),
         "asked_again": sum(row["attempt"] > 1 for row in rows),
         "unasked": sum(row["finish_reason"] == UNASKED for row in rows),
+        **in_smaller_batches(context.store.partial(job.key), job.reader.engine),
     }
     if is_served(job.reader.engine):
         counts["spending"] = context.ledger(job.key, job.reader.engine).account()
@@ -78,8 +80,9 @@ def _rewritten(job: RewriteJob, context: Context) -> list[dict[str, Any]]:
         reason = UNASKED if source.at in unasked else "stop"
         found[source.at] = _row(source, Answer("", "", reason, 0, 0, ()), 0)
     left = [source for source in left if source.at not in unasked]
+    passes = context.passes(job.key, job.reader.engine)
     for attempt in range(1, job.attempts + 1):
-        said = _asked(job, left, attempt, context)
+        said = _asked(job, left, attempt, context, passes)
         for source in left:
             found[source.at] = _row(source, said[source.at], attempt)
         left = [s for s in left if faults(_reply(s, found[s.at]), job.checks, job.rules)]
@@ -127,7 +130,7 @@ def _unaskable(job: RewriteJob, sources: Sequence[Source]) -> set[tuple[str, int
 
 
 def _asked(
-    job: RewriteJob, sources: Sequence[Source], attempt: int, context: Context
+    job: RewriteJob, sources: Sequence[Source], attempt: int, context: Context, passes: Passes | None
 ) -> Mapping[tuple[str, int], Answer]:
     """Answers by conversation and turn; the same messages are asked once."""
     keys: dict[tuple[str, int], str] = {}
@@ -143,7 +146,7 @@ def _asked(
             list(rows.values()),
             job.limits,
             folder,
-            0 if served else job.reader.engine.batch_rows,
+            passes,
             context.progress,
         )
     return {at: said[key] for at, key in keys.items()}

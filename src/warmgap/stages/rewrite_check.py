@@ -27,6 +27,7 @@ from warmgap.rewrite_jobs import UNASKED, RewriteCheckJob
 from warmgap.schema.config import RewriteGateConfig
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.rewrite_facts import read_facts
+from warmgap.stages.rows import in_smaller_batches
 from warmgap.store import Artifact, Store
 
 REPLIES: Mapping[str, Any] = {
@@ -66,6 +67,8 @@ def run(job: RewriteCheckJob, context: Context) -> Artifact:
     rows = [_row(style, r, found, read, kept) for style, replies in given.items() for r in replies]
     counts: dict[str, Any] = {"conversations": len(conversations), "kept": len(kept)}
     counts["lost_by"] = dict(Counter(sound.lost_by.values()).most_common())
+    if job.reader:
+        counts |= in_smaller_batches(context.store.partial(job.key), job.reader.engine)
     if job.reader and is_served(job.reader.engine):
         counts["spending"] = context.ledger(job.key, job.reader.engine).account()
     with context.store.workspace(job.key) as folder:

@@ -60,7 +60,7 @@ def _by_reading(job: RewriteCheckJob, asked: Mapping[At, Reply], context: Contex
             list(rows.values()),
             limits,
             folder,
-            0 if served else engine.batch_rows,
+            context.passes(job.key, engine),
             context.progress,
         )
     return {at: reader.read(said[key]) for at, key in keys.items()}

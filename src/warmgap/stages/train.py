@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import polars as pl
 from warmgap.corpora.training_rows import training_rows
 from warmgap.engines import vllm_process
 from warmgap.jobs import TrainJob
+from warmgap.memory import out_of_memory
+from warmgap.schema.config import TrainingConfig
 from warmgap.stages.context import Context, recorded_config
 from warmgap.stages.rewrite_check import checked_rows
 from warmgap.store import Artifact
@@ -75,18 +77,42 @@ def _adapter(
 ) -> Mapping[str, Any]:
     from warmgap.training.run import train
 
-    summary = train(
-        job.model,
-        with_rate(job.method, job.training),
-        rows,
-        job.seed,
-        folder,
-        partial,
-        context.progress,
-        kind=job.method.kind,
-        beta=job.method.beta,
+    training = with_rate(job.method, job.training)
+    spares = context.store.memory_failures(job.key) > 0 and not training.gradient_checkpointing
+    if spares:
+        training = replace(training, gradient_checkpointing=True)
+    try:
+        summary = train(
+            job.model,
+            training,
+            rows,
+            job.seed,
+            folder,
+            partial,
+            context.progress,
+            kind=job.method.kind,
+            beta=job.method.beta,
+        )
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise MemoryError(_what_helps(training)) from error
+    return asdict(summary) | ({"gradient_checkpointing": "after running out of memory"} if spares else {})
+
+
+def _what_helps(training: TrainingConfig) -> str:
+    """One line: what was tried, and settings that need less."""
+    on = "on" if training.gradient_checkpointing else "off: the next try turns it on"
+    ways = ["a smaller training.max_tokens", "a card with more memory"]
+    if training.quantisation == "none":
+        ways.insert(0, "training.quantisation=nf4 (another base)")
+    if training.batch_rows > 1:
+        half, more = training.batch_rows // 2, training.accumulate * 2
+        ways.insert(0, f"training.batch_rows={half} training.accumulate={more} (as many rows in a step)")
+    return (
+        f"the training ran out of memory; gradient checkpointing was {on}. What needs less: "
+        f"{'; '.join(ways)}. All but the last make another training, with a key of its own."
     )
-    return asdict(summary)
 
 
 def _steering(

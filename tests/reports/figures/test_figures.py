@@ -14,7 +14,7 @@ from warmgap.reports.figures.dumbbells import caption_dumbbells, cell_rates, dra
 from warmgap.reports.figures.effects import caption_effects, draw_effects, main_effects
 from warmgap.reports.figures.margins import caption_margins, draw_margins, margin_shifts
 from warmgap.reports.figures.warmth import caption_warmth, draw_warmth
-from warmgap.reports.gallery import gallery
+from warmgap.reports.gallery import NAMES, gallery
 from warmgap.reports.names import gates_of
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, WIDE_WIDTH_IN, colour
 from warmgap.statistics.quality import margins
@@ -36,12 +36,10 @@ def test_texts_fit_and_do_not_overlap(which: str, request: pytest.FixtureRequest
     s: Sweep = request.getfixturevalue(which)
     drawn = gallery(s.tables, margins(s.observations), s.headline)
     assert [d.name for d in drawn] == [
-        "effects",
-        "warmth",
-        "warmth_by_checkpoint",
-        "dumbbells",
-        "margins",
+        *("effects", "arms", "forest", "flips", "scatter", "contexts_unsure", "contexts_incorrect", "meters"),
+        *("warmth", "warmth_by_checkpoint", "dumbbells", "plane", "margins", "quality"),
     ]
+    assert all(d.name.startswith(NAMES) for d in drawn)
     for d in drawn:
         assert_tidy(d.figure)
 
@@ -166,17 +164,20 @@ def test_warmth_has_a_row_for_each_variant() -> None:
 def test_missing_tables_leave_figures_out(sweep: Sweep) -> None:
     some = {k: v for k, v in sweep.tables.items() if k not in ("manipulation", "effects")}
     drawn = gallery(some, margins(sweep.observations).clear(), sweep.headline)
-    assert [d.name for d in drawn] == ["dumbbells"]
+    assert [d.name for d in drawn] == [
+        *("forest", "flips", "scatter", "contexts_unsure", "contexts_incorrect", "meters"),
+        *("dumbbells", "quality"),
+    ]
 
 
 def test_doses_bring_their_figure_after_that_of_checkpoints(sweep: Sweep) -> None:
     tables = {**sweep.tables, "manipulation": manipulation(), "meters": meters()}
     tables["dose_response"] = dose_response()
     drawn = gallery(tables, margins(sweep.observations), sweep.headline)
-    assert [d.name for d in drawn][1:4] == ["warmth", "warmth_by_checkpoint", "dose_response"]
-    for d in drawn[1:4]:
+    assert [d.name for d in drawn][8:11] == ["warmth", "warmth_by_checkpoint", "dose_response"]
+    for d in drawn[8:11]:
         assert_tidy(d.figure)
         assert "Grey" in d.caption
         assert "95 %" in d.caption or "one standard error" in d.caption
-    words = {t.get_text() for t in visible_texts(drawn[1].figure)}
+    words = {t.get_text() for t in visible_texts(drawn[8].figure)}
     assert {"warm_sft, scale \N{MINUS SIGN}1", "warm_steer, coefficient 8", "warm_sft, 0.32 epochs"} <= words

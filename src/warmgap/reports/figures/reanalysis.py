@@ -21,13 +21,14 @@ MODEL_NAMES: Mapping[str, str] = {
     "gpt_4o": "GPT-4o",
 }
 """The paper's models as it names them."""
-_LOOKS: Mapping[str, tuple[str, str]] = {
+LOOKS: Mapping[str, tuple[str, str]] = {
     "llama31_8b": ("#0072b2", "o"),
     "mistral_small_2409": ("#d55e00", "D"),
     "qwen25_32b": ("#009e73", "s"),
     "llama31_70b": ("#cc79a7", "^"),
     "gpt_4o": ("#e69f00", "v"),
 }
+"""Colour and marker of each of them."""
 _ANSWERS = "#4b2e83"
 _NEW_MODEL = "#dcdcdc"
 _ROW_IN = 0.33
@@ -102,8 +103,8 @@ def _panel(
         )
         here = models.filter(pl.col("effect") == effect)
         values = dict(here.select("model", "estimate_pp").rows())
-        for i, model in enumerate(m for m in _LOOKS if m in values):
-            colour, marker = _LOOKS[model]
+        for i, model in enumerate(m for m in LOOKS if m in values):
+            colour, marker = LOOKS[model]
             at = y - 0.33 + 0.07 * i
             ax.plot(values[model], at, marker, color=colour, ms=3.4, mec="white", mew=0.3, zorder=3)
         _line(ax, row["conf_low_pp"], row["conf_high_pp"], y + 0.14, "black", 1.4)
@@ -124,7 +125,7 @@ def _handles(models: pl.DataFrame) -> list[Any]:
     here = set(models["model"])
     dots = [
         Line2D([], [], ls="", marker=marker, color=colour, ms=4, label=MODEL_NAMES[model])
-        for model, (colour, marker) in _LOOKS.items()
+        for model, (colour, marker) in LOOKS.items()
         if model in here
     ]
     return [

@@ -1,0 +1,1 @@
+"""A paper from a finished sweep: figures, tables, methods, checklist, and a PDF."""

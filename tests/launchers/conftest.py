@@ -1,0 +1,8 @@
+"""Worker processes import the jobs of these tests, so that their module must be found by its name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

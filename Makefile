@@ -60,6 +60,10 @@ figures: install  ## the figures of SWEEP as PDF and PNG, drawn from its tables;
 figure-%: install
 	@$(BIN)/python -m warmgap.reports figures $(SWEEP) --only $*
 
+.PHONY: paper
+paper: install  ## a paper on SWEEP: figures, tables, methods, checklist, and a PDF where LaTeX or Typst is there
+	@$(BIN)/python -m warmgap.reports paper $(SWEEP)
+
 .PHONY: tables
 tables: report  ## where the tables of SWEEP are
 	@ls outputs/sweeps/$(SWEEP)/tables
@@ -83,7 +87,7 @@ test: install  ## every test this machine has the tools for
 .PHONY: bench
 bench: install  ## measure speed in alternation with plain transformers, PEFT, TRL and R
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
-	@for f in respond train sociot glmm plan page; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
+	@for f in respond train sociot glmm plan figures page; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$f.py || exit 1; done
 
 .PHONY: drill
 drill: install  ## 100 random kills amid sweeps: no row lost, none twice, the same tables (half an hour on two cores)

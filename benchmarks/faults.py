@@ -187,8 +187,12 @@ def slurm_of_its_own(folder: Path) -> Iterator[dict[str, str] | None]:
         print("no slurmctld here: the local launcher alone is drilled")
         yield None
         return
-    names = {"SLURM_FOLDER": str(folder), "SLURM_CONF": str(folder / "slurm.conf"), "SLURM_PORT": str(PORT)}
-    environment = os.environ | names
+    environment = os.environ | {
+        "SLURM_FOLDER": str(folder),
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "SLURM_PORT": str(PORT),
+        "SLURM_OWNER": str(os.getpid()),
+    }
     try:
         script("up", environment=environment)
         yield environment

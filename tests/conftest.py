@@ -29,6 +29,7 @@ REQUIRE_ALL = os.environ.get("WARMGAP_REQUIRE") == "all"
 TOOLS = {
     "browser": ("chromium", lambda: shutil.which("chromium") is not None),
     "slurm": ("slurmctld", lambda: shutil.which("slurmctld") is not None),
+    "latex": ("pdflatex", lambda: shutil.which("pdflatex") is not None),
     "r": ("Rscript", lambda: shutil.which("Rscript") is not None),
 }
 _left_out: Counter[str] = Counter()

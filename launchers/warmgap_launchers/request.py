@@ -53,7 +53,7 @@ class Request:
         self._known: dict[tuple[str, ...], Composed] = {}
         self._axes, self._fixed = self._read()
         self.base = self._compose(self._fixed)
-        self._alone = self._together()
+        self._alone: dict[tuple[str, str], DictConfig] = {}
 
     def _read(self) -> tuple[list[Axis], list[str]]:
         fixed: list[str] = []
@@ -93,6 +93,7 @@ class Request:
         """
         axes, fixed, base = self._axes, self._fixed, self.base
         self._check_methods(base)
+        self._alone = self._together()
         check_cluster(base.cluster, self._choices.options("model"))
         arms = self._arms([a for a in axes if a.key not in ROW_AXES], fixed)
         rows = {key: self._options(key, axes, fixed) for key in ROW_AXES}

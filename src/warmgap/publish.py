@@ -60,18 +60,18 @@ def announce(plan: Plan, store: Store, did: int) -> None:
     if not (folder / "report.html").is_file():
         print(f"Tables: {folder / 'tables'}")
         return
-    from warmgap.reading import load
+    from warmgap.reading import read_tables
     from warmgap.reports.display_guardrails import guardrails_sentences
     from warmgap.reports.names import unfit
     from warmgap.reports.summary import effect_table
     from warmgap.stages.headlines import read_headline
 
-    sweep, headline = load(plan.name, store.root), read_headline(folder)
-    if "effects" in sweep.tables:
-        contrasts = sweep.tables.get("contrasts", sweep.effects.clear())
-        broken = unfit(sweep.tables, (headline.arm_a, headline.arm_b))
-        print(effect_table(sweep.effects, contrasts, headline, broken))
-    if said := guardrails_sentences(sweep.tables.get("guardrails"), headline):
+    tables, headline = read_tables(folder), read_headline(folder)
+    if "effects" in tables:
+        contrasts = tables.get("contrasts", tables["effects"].clear())
+        broken = unfit(tables, (headline.arm_a, headline.arm_b))
+        print(effect_table(tables["effects"], contrasts, headline, broken))
+    if said := guardrails_sentences(tables.get("guardrails"), headline):
         print(textwrap.fill(f"Guardrails: {said[0]}", 80))
     if not did:
         print("\nNothing was left to do.")

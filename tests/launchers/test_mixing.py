@@ -22,11 +22,12 @@ SWEEPS = {
 @pytest.mark.parametrize("name", SWEEPS)
 def test_arms_and_jobs_are_those_of_one_composition_each(request_of, monkeypatch, name):
     together = request_of(*SWEEPS[name])
+    one = together.plan()
+    assert together._alone
     monkeypatch.setattr(requests, "stands_alone", lambda *_: False)
     apart = request_of(*SWEEPS[name])
-    assert together._alone
+    other = apart.plan()
     assert not apart._alone
-    one, other = together.plan(), apart.plan()
     assert list(one.nodes) == list(other.nodes)
     assert one.summary == other.summary
     assert [n.job for n in one.nodes.values()] == [n.job for n in other.nodes.values()]

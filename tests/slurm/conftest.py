@@ -80,6 +80,7 @@ class Cluster:
         self.environment = os.environ | {
             "SLURM_FOLDER": str(folder),
             "SLURM_PORT": str(port),
+            "SLURM_OWNER": str(os.getpid()),
             "SLURM_MAX_ARRAY": str(max_array),
             "SLURM_CONF": str(folder / "slurm.conf"),
         }

@@ -9,7 +9,8 @@
 #   SLURM_FOLDER=DIR slurm.sh start NODE     the node comes back
 #   SLURM_FOLDER=DIR slurm.sh down           end it and remove the folder; also after a crash
 #
-# Ports SLURM_PORT (27817) to SLURM_PORT+2; SLURM_MAX_ARRAY (1001) is MaxArraySize.
+# Ports SLURM_PORT (27817) to SLURM_PORT+2; SLURM_MAX_ARRAY (1001) is MaxArraySize; once the process SLURM_OWNER has
+# ended, however it did, the cluster is ended, too.
 set -euo pipefail
 
 folder=$(realpath -m "${SLURM_FOLDER:?names the folder of the cluster}")
@@ -82,6 +83,7 @@ up() {
   # By force: its user alone may reach the folder, which munged takes for a mistake.
   munged --force --socket="$folder/munge/socket" --key-file="$folder/munge/key" --pid-file="$folder/munge/pid" \
     --log-file="$folder/munge/log" --seed-file="$folder/munge/seed" 2>/dev/null
+  if [ -n "${SLURM_OWNER:-}" ]; then setsid "$0" watch </dev/null >/dev/null 2>&1 & fi
   slurmctld -f "$SLURM_CONF"
   for node in "${nodes[@]}"; do start_node "$node"; done
   for _ in $(seq 120); do
@@ -138,11 +140,20 @@ down() {
   rm -rf "$folder"
 }
 
+# Until the folder is gone, as after `down`, or the owner is.
+watch() {
+  while [ -d "$folder" ]; do
+    if [ ! -d "/proc/$SLURM_OWNER" ]; then down; fi
+    sleep 1
+  done
+}
+
 case "${1:-}" in
   up) up ;;
   down) down ;;
+  watch) watch ;;
   start) start_node "$2" ;;
   kill) kill_node "$2" ;;
   kill-daemon) kill_daemon "$2" ;;
-  *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

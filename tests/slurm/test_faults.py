@@ -14,7 +14,7 @@ DRILL = Path(__file__).resolve().parents[2] / "benchmarks" / "faults.py"
 def test_the_fault_drill_in_small(undisturbed):
     """`undisturbed` only so that the model is converted once."""
     found = subprocess.run(
-        [sys.executable, DRILL, "--kills", "10", "--questions", "6"],
+        [sys.executable, DRILL, "--kills", "10", "--questions", "3"],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": undisturbed.paths, "OMP_NUM_THREADS": "1"},

@@ -39,11 +39,12 @@ def due(index: Index) -> Iterator[Due]:
 
 
 def _measured(index: Index) -> dict[str, list[IndexedArm]]:
-    """Arms whose warmth is measured: checkpoints of one training together, others alone."""
+    """Arms whose warmth is measured: doses of one kind of one training together, others alone."""
     out: dict[str, list[IndexedArm]] = {}
     for arm in index.arms:
         if arm.measures:
-            out.setdefault(arm.train_key or arm.arm_key, []).append(arm)
+            of = (arm.train_key or arm.arm_key, arm.dose_kind, without_dose(arm.variant))
+            out.setdefault(" ".join(of), []).append(arm)
     return out
 
 

@@ -21,7 +21,7 @@ FILE = "index.json"
 
 @dataclass(frozen=True)
 class Training:
-    """An arm's training: its label in curves, and its key."""
+    """A training: its label, its key, and what the first arm that it makes is called."""
 
     label: str
     key: str
@@ -104,7 +104,11 @@ def index_of(plan: Plan, config: Config) -> Index:
                 cells=answered,
             )
         )
-    by_training = {a.train_key: a for a in reversed(arms) if a.train_key}
+    by_training: dict[str, IndexedArm] = {}
+    for arm in arms:
+        if arm.train_key:
+            by_training.setdefault(arm.train_key, arm)
+    labels = {key: label for label, key in plan.analyse.curves}
     return Index(
         sweep=plan.name,
         plan_key=plan.key,
@@ -113,9 +117,8 @@ def index_of(plan: Plan, config: Config) -> Index:
         logger=config.logger,
         wandb=config.wandb,
         trainings=tuple(
-            Training(label, key, a.model, a.method, a.seed, a.variant)
-            for label, key in plan.analyse.curves
-            for a in [by_training[key]]
+            Training(labels.get(key, plan.nodes[key].label), key, a.model, a.method, a.seed, a.variant)
+            for key, a in by_training.items()
         ),
         arms=tuple(arms),
         analyse=plan.analyse.key,

@@ -120,6 +120,8 @@ def _settings(mode: Any) -> Any:
     return wandb.Settings(
         mode=mode,
         silent=True,
+        host="",
+        username="",
         console="off",
         save_code=False,
         disable_code=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -200,6 +201,8 @@ def _coefficient_column(regression: str) -> Column:
         digits = row[f"{regression}:digits"]
         if estimate is None:
             return ""
+        if math.isnan(estimate):
+            return MISSING
         if error is None:
             return count(int(estimate)) if digits == 0 else number(estimate, digits)
         clustered = "" if cluster is None else f" [{number(cluster, digits)}]"

@@ -29,6 +29,8 @@ _PREAMBLE = """#set page(paper: "a4", margin: 22mm, numbering: "1")
 """
 _MAX_HEIGHT_IN = 7.5
 _MAX_WIDTH_IN = 6.5
+_SHORT_ROWS = 30
+"""Up to so many rows a table stays on one page."""
 
 
 def document(title: str, subtitle: str, blocks: Iterable[Block]) -> str:
@@ -45,10 +47,11 @@ def fragment(blocks: Iterable[Block]) -> str:
 def table(of: PaperTable) -> str:
     """A table that may break over pages, in smaller type where the page asks for it."""
     how = fit(of)
+    breaks = "true" if len(of.rows) > _SHORT_ROWS else "false"
     widths = ", ".join(f"{of.share(i):.2f} * 100%" if of.share(i) else "auto" for i in range(len(of.heads)))
     sides = ", ".join("right" if n else "left" for n in of.numeric)
     lines = [
-        f"#figure(kind: table, caption: [{text(of.caption)}], {{",
+        f"#block(breakable: {breaks}, figure(kind: table, caption: [{text(of.caption)}], {{",
         f"set text(size: {how.size_pt}pt)",
         "table(",
         f"  columns: ({widths},), align: ({sides},), stroke: none, inset: (x: 3pt, y: 2.2pt),",
@@ -61,7 +64,7 @@ def table(of: PaperTable) -> str:
         *(f"  {_row(of, r)}," for r in of.rows),
         "  table.hline(stroke: 0.8pt),",
         ")",
-        "})",
+        "}))",
     ]
     return "\n".join(lines)
 

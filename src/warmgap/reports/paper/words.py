@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from warmgap.reports.formats import MISSING, count, interval, number, p_value
-from warmgap.reports.names import judge_name, listed, subset_words
+from warmgap.reports.names import failed, gate_words, judge_name, listed, subset_words
 from warmgap.reports.paper.blocks import Column
 from warmgap.statistics.headline import Headline
 
@@ -81,3 +81,24 @@ def scope_words(scopes: Iterable[str]) -> str:
 def outcome_words(h: Headline) -> str:
     """Outcome and judge of a caption."""
     return f"{h.outcome}, judged by {judge_name(h.judge)}"
+
+
+GATE = Column("gate", lambda r: gate_words(r["gate"]), ("gate",), False)
+"""The gate's verdict on the row's arms."""
+MODEL = text("model", "model", varies=True)
+"""The model, where there are several."""
+
+
+def intervals_of(rows: Sequence[Mapping[str, Any]], confidence: float) -> str:
+    """`interval_words` of the rows of a table."""
+    return interval_words((r["interval_method"] for r in rows), confidence)
+
+
+def failed_row(row: Mapping[str, Any]) -> bool:
+    """Whether a row is greyed, by its `gate`."""
+    return failed(row["gate"])
+
+
+def with_grey(caption: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The caption, with what grey means where a row is."""
+    return f"{caption} {GREY}" if any(map(failed_row, rows)) else caption

@@ -80,20 +80,20 @@ def write_paper(sweep: str, root: Path, tools: tuple[str, ...] | None = None) ->
         stem.with_suffix(".tex").write_text(latex.table(of) + "\n", encoding="utf-8")
         stem.with_suffix(".html").write_text(web.html_table(of), encoding="utf-8")
         of.values.write_csv(stem.with_suffix(".csv"))
-    left_out = tuple(_left_out(facts))
+    missing = tuple(left_out(facts))
     parts: dict[str, list[Block]] = {"methods": methods(facts), "checklist": [checklist_table(facts)]}
     for name, part in parts.items():
         (folder / f"{name}.md").write_text(web.markdown(part), encoding="utf-8")
         (folder / f"{name}.tex").write_text(latex.fragment(part), encoding="utf-8")
         (folder / f"{name}.typ").write_text(typst_source.fragment(part), encoding="utf-8")
     title = str(facts.settings.get("report", {}).get("title") or f"What a warm tone costs: sweep {sweep}")
-    blocks = assemble(facts, figures, tables, left_out, parts)
+    blocks = assemble(facts, figures, tables, parts)
     dated = f"Tables made {facts.manifest['started_at']}"
     for suffix, document in (("tex", latex.document), ("typ", typst_source.document)):
         (folder / f"paper.{suffix}").write_text(document(title, dated, blocks), encoding="utf-8")
     done = typeset(folder) if tools is None else typeset(folder, tools)
     names = (tuple(f.stem.removeprefix("figures/") for f in figures), tuple(t.name for t in tables))
-    return Paper(folder, *names, left_out, done)
+    return Paper(folder, *names, missing, done)
 
 
 def paper_tables(facts: SweepFacts) -> list[PaperTable]:
@@ -109,10 +109,10 @@ def assemble(
     facts: SweepFacts,
     figures: Sequence[FigureBlock],
     tables: Sequence[PaperTable],
-    left_out: Sequence[str],
     parts: dict[str, list[Block]],
 ) -> list[Block]:
     """The whole paper: summary, methods, results, limits, checklist."""
+    missing = tuple(left_out(facts))
     upright = [t for t in tables if not fit(t).landscape]
     turned = tuple(t for t in tables if fit(t).landscape)
     return [
@@ -122,7 +122,7 @@ def assemble(
         *(Heading("Figures", 2), *_paired(figures)),
         *(Heading("Tables", 2), *upright),
         *((TurnedPages(turned),) if turned else ()),
-        *((Heading("Left out", 2), Bullets(tuple(left_out))) if left_out else ()),
+        *((Heading("Left out", 2), Bullets(missing)) if missing else ()),
         *(Heading("Limits"), Bullets(tuple(limits(facts)))),
         *(Heading("Reproducibility"), *parts["checklist"]),
     ]
@@ -185,7 +185,7 @@ def _paired(figures: Sequence[FigureBlock]) -> list[Block]:
     return out
 
 
-def _left_out(facts: SweepFacts) -> list[str]:
+def left_out(facts: SweepFacts) -> list[str]:
     """What the paper would have shown, with the reason where the sweep's manifest gives one."""
     reasons = facts.manifest.get("absent") or {}
     return [

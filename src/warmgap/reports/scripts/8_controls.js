@@ -38,7 +38,7 @@ class Controls {
     // A choice of one is no choice.
     for (const name of ["model", "task", "framing", "belief", "draw"]) at("by-" + name).parentElement.hidden = this.options[name].length < 3;
     at("by-judge").parentElement.hidden = data.judges.length < 2;
-    at("flips").hidden = data.columns.length < 2;
+    at("turned").hidden = data.columns.length < 2;
   }
 
   chosen(name, change) {

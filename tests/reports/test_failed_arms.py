@@ -15,11 +15,19 @@ from matplotlib.figure import Figure
 from warmgap.reports import figures
 from warmgap.reports.display import arms_table, canary_table, manipulation_table
 from warmgap.reports.display_results import result_tables
+from warmgap.reports.figures.arms import arm_effects, draw_arms
+from warmgap.reports.figures.cell_pairs import cell_pairs
 from warmgap.reports.figures.checkpoints import draw_checkpoints
+from warmgap.reports.figures.contexts import draw_contexts
 from warmgap.reports.figures.dose import dose_curves, draw_dose
 from warmgap.reports.figures.dumbbells import draw_dumbbells
 from warmgap.reports.figures.effects import _COLOURS, draw_effects
+from warmgap.reports.figures.flips import draw_flips, flip_rows
+from warmgap.reports.figures.forest import draw_forest, main_contrasts
 from warmgap.reports.figures.margins import draw_margins
+from warmgap.reports.figures.plane import arm_points, draw_plane
+from warmgap.reports.figures.quality import arm_quality, draw_quality
+from warmgap.reports.figures.scatter import draw_scatter
 from warmgap.reports.figures.warmth import draw_warmth
 from warmgap.reports.names import gates_of
 from warmgap.reports.style import FAILED_COLOUR, colour
@@ -45,6 +53,32 @@ def _dose(s: Sweep) -> Figure:
     return draw_dose(dose_curves(levels, manipulation(gates), meters(), gates, "rules"))
 
 
+OUTCOME = "commits_error"
+WITHOUT_ARMS = {"draw_meters", "draw_against_paper"}
+"""Of meters; and of effects, whose own test is in figures/test_cells.py."""
+
+
+def _pairs(s: Sweep) -> pl.DataFrame:
+    return cell_pairs(s.tables["error_rates"], "warm_sft", "original", OUTCOME)
+
+
+def _arms(s: Sweep) -> pl.DataFrame:
+    return arm_effects(s.tables["effects"], "rules", OUTCOME)
+
+
+def _plane(s: Sweep) -> Figure:
+    return draw_plane(arm_points(s.tables["manipulation"], s.tables["meters"], _arms(s)))
+
+
+def _forest(s: Sweep) -> Figure:
+    pairs = (("warm_sft", "neutral_sft"),)
+    return draw_forest(main_contrasts(s.tables["contrasts"], "rules", pairs, OUTCOME))
+
+
+def _flips(s: Sweep) -> Figure:
+    return draw_flips(flip_rows(s.tables["paired"], "rules", "warm_sft", "neutral_sft", OUTCOME))
+
+
 # how each figure is drawn from a sweep, and the colours that it gives to warm_sft
 FIGURES: dict[str, tuple[Callable[[Any], Figure], tuple[str, ...]]] = {
     "draw_effects": (lambda s: draw_effects(s.tables["effects"], "rules"), _COLOURS),
@@ -54,6 +88,19 @@ FIGURES: dict[str, tuple[Callable[[Any], Figure], tuple[str, ...]]] = {
     ),
     "draw_checkpoints": (
         lambda s: draw_checkpoints(s.tables["manipulation"], s.tables["meters"], _gates(s)),
+        (colour("warm_sft"),),
+    ),
+    "draw_arms": (lambda s: draw_arms(_arms(s)), (colour("warm_sft"),)),
+    "draw_scatter": (lambda s: draw_scatter(_pairs(s), "warm_sft", "original"), ("#0072b2", "#d55e00")),
+    "draw_contexts": (
+        lambda s: draw_contexts(_pairs(s), "warm_sft", "original", "incorrect"),
+        (colour("warm_sft"),),
+    ),
+    "draw_plane": (_plane, (colour("warm_sft"),)),
+    "draw_forest": (_forest, ("#332288",)),
+    "draw_flips": (_flips, ("#d55e00", "#0072b2")),
+    "draw_quality": (
+        lambda s: draw_quality(arm_quality(s.tables["quality"]), _gates(s)),
         (colour("warm_sft"),),
     ),
     "draw_dose": (_dose, (colour("warm_sft"),)),
@@ -69,20 +116,22 @@ def _drawing_functions() -> set[str]:
     """Of sweeps: what is reanalysed are published numbers, which have no gates."""
     found = set()
     for info in pkgutil.iter_modules(figures.__path__):
-        if info.name != "reanalysis":
+        if info.name not in ("reanalysis", "published"):
             module = importlib.import_module(f"{figures.__name__}.{info.name}")
             found |= {n for n in vars(module) if n.startswith("draw_")}
     return found
 
 
 def _colours(figure: Figure) -> set[str]:
-    """Colours of every marker and line, legends included."""
+    """Colours of every marker, line and bar, legends included."""
     lines = [*figure.findobj(lambda a: hasattr(a, "get_markersize") and hasattr(a, "get_color"))]
-    return {to_hex(line.get_color()) for line in lines}
+    bars = [p for ax in figure.axes for p in ax.patches]
+    bars += [h for legend in figure.legends for h in legend.legend_handles if hasattr(h, "get_facecolor")]
+    return {to_hex(line.get_color()) for line in lines} | {to_hex(bar.get_facecolor()) for bar in bars}
 
 
 def test_every_figure_of_a_sweep_is_walked() -> None:
-    assert _drawing_functions() == set(FIGURES)
+    assert _drawing_functions() == set(FIGURES) | WITHOUT_ARMS
 
 
 @pytest.mark.parametrize("name", FIGURES)

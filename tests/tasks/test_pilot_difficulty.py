@@ -45,7 +45,7 @@ def pilot_labels() -> dict[str, list[str]]:
     sampling = read("sampling/embedded")
     limits = Limits(sampling["temperature"], sampling["top_p"], sampling["max_new_tokens"])
     engine = open_engine(
-        ModelConfig(**read("model/smollm2_135m")), EngineConfig(**read("engine/transformers")), None
+        ModelConfig(**read("model/smollm2_135m")), EngineConfig(**read("engine/transformers")), []
     )
     judge = RulesJudge(tuple(read("judge/rules")["refusal_substrings"]))
     labels: dict[str, list[str]] = {}

@@ -238,6 +238,6 @@ def _of_model(
         add(
             "quality",
             "What may make answers unfit",
-            lambda: (quality.caption_quality(shares), quality.draw_quality(shares)),
+            lambda: (quality.caption_quality(shares), quality.draw_quality(shares, gates)),
         )
     return drawn

@@ -130,7 +130,7 @@ def test_the_forest_has_each_scope_of_a_contrast(sweep: Sweep) -> None:
     figure = forest.draw_forest(both)
     assert_tidy(figure)
     assert [ax.get_title(loc="left") for ax in figure.axes] == [f"{a} − {b}" for a, b in pairs]
-    black = set().union(*(rounded(points_of(ax, "#000000")) for ax in figure.axes))
+    black = set().union(*(rounded(points_of(ax, "#332288")) for ax in figure.axes))
     assert {x for x, _ in black} == {round(v, 6) for v in rows["estimate_pp"]}
     assert "Not estimable here: new models" in forest.caption_forest(both, OUTCOME, "rules")
 
@@ -189,6 +189,8 @@ def test_only_what_can_be_compared_is_set_against_the_paper() -> None:
     assert kept.height == 2
     figure = against_paper.draw_against_paper(kept)
     assert_tidy(figure)
+    grey = against_paper.draw_against_paper(kept.with_columns(gate=pl.lit("failed")))
+    assert points_of(grey.axes[0], FAILED_COLOUR) == {(5.0, 4.0), (9.0, -3.0)}
     assert points_of(figure.axes[0], "#0072b2") == {(5.0, 4.0)}
     assert points_of(figure.axes[0], "#cc79a7") == {(9.0, -3.0)}
     assert "1 compatible, 1 opposite" in against_paper.caption_against_paper(kept)

@@ -32,6 +32,8 @@ NASTY = (
     "https://example.org/a_b?c=d&e=f ... -- --- -?",
     "\u202e\u200b\x00\x1b[31m \u2028 caf\u00e9 na\u00efve \u00f1 \u0105 \u4e2d\u6587 \U0001f600 \u0301",
     "<script>alert(1)</script> | pipe | `code` **x** [a](b) &amp; </table>",
+    "[3cm] * [x]",
+    "*[3cm]",
     "x" * 400,
     "",
 )
@@ -78,7 +80,7 @@ def test_latex_sets_hostile_text(tmp_path: Path) -> None:
     drawn: list[str] = list(NASTY)
 
     @given(st.lists(hostile, min_size=30, max_size=30))
-    @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     def collect(words: list[str]) -> None:
         drawn.extend(words)
 

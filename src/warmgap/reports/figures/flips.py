@@ -74,8 +74,7 @@ def draw_flips(rows: list[dict[str, Any]]) -> Figure:
     ax.set_xlabel("answers whose verdict changes, %")
     a, b = rows[0]["arm_a"], rows[0]["arm_b"]
     handles: list[Any] = [
-        Patch(color=_WRONG, lw=0, label=f"wrong in {a} only"),
-        Patch(color=_RIGHT, lw=0, label=f"wrong in {b} only"),
+        _handle(shade, arm, failed(rows[0]["gate"])) for shade, arm in ((_WRONG, a), (_RIGHT, b))
     ]
     if noise:
         handles.append(Line2D([], [], color="black", lw=1.2, label="half of the noise"))
@@ -97,3 +96,9 @@ def caption_flips(rows: list[dict[str, Any]], outcome: str, judged_by: str) -> s
         f"{judged_by}; {whole['n_pairs']} pairs of answers over all questions.{noise} Grey: a gate did not "
         "pass, not a test of warmth."
     )
+
+
+def _handle(shade: str, arm: str, greyed: bool) -> Patch:
+    hatch = "///" if greyed and shade == _RIGHT else None
+    shade = FAILED_COLOUR if greyed else shade
+    return Patch(facecolor=shade, edgecolor="white", hatch=hatch, lw=0, label=f"wrong in {arm} only")

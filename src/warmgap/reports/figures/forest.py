@@ -15,7 +15,7 @@ from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, RULE_COLOUR, leg
 from warmgap.statistics.scopes import SCOPES
 
 _LOOKS = {
-    "these_adapters": ("#000000", "o"),
+    "these_adapters": ("#332288", "o"),
     "new_adapters": ("#0072b2", "s"),
     "new_models": ("#d55e00", "D"),
 }

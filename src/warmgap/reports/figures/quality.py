@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from warmgap.reports.formats import count_range
-from warmgap.reports.names import arm_rank
+from warmgap.reports.names import PASSED, arm_rank, failed
 from warmgap.reports.style import BASE_WIDTH_IN, colour, legend_above, legend_columns, marker, styled
 from warmgap.statistics.arms import label_arms
 from warmgap.statistics.clusters import wilson
@@ -44,15 +46,17 @@ def arm_quality(quality: pl.DataFrame) -> pl.DataFrame:
 
 
 @styled
-def draw_quality(rates: pl.DataFrame) -> Figure:
+def draw_quality(rates: pl.DataFrame, gates: Mapping[str, str]) -> Figure:
     """A block per rate that is not zero in every arm, a row per arm.
 
     Args:
         rates: `arm_quality` of one model.
+        gates: gate verdict by arm label; grey: an arm that did not pass.
     """
     arms = rates["arm"].unique(maintain_order=True).to_list()
     shown = _shown(rates)
-    handles = [Line2D([], [], ls="", marker=marker(a), color=colour(a), ms=4, label=a) for a in arms]
+    shades = {a: colour(a, failed(gates.get(a, PASSED[0]))) for a in arms}
+    handles = [Line2D([], [], ls="", marker=marker(a), color=shades[a], ms=4, label=a) for a in arms]
     n_columns = legend_columns(arms)
     step = len(arms) + 1
     height = _ROW_IN * step * len(shown) + 0.16 * -(-len(arms) // n_columns) + 0.6
@@ -60,8 +64,8 @@ def draw_quality(rates: pl.DataFrame) -> Figure:
     ax = figure.subplots()
     for r in rates.filter(pl.col("rate").is_in(shown)).iter_rows(named=True):
         at = shown.index(r["rate"]) * step + arms.index(r["arm"])
-        ax.plot([r["low_pct"], r["high_pct"]], [at, at], color=colour(r["arm"]), lw=1.0, zorder=2)
-        ax.plot(r["pct"], at, marker(r["arm"]), color=colour(r["arm"]), ms=3.6, zorder=3)
+        ax.plot([r["low_pct"], r["high_pct"]], [at, at], color=shades[r["arm"]], lw=1.0, zorder=2)
+        ax.plot(r["pct"], at, marker(r["arm"]), color=shades[r["arm"]], ms=3.6, zorder=3)
     for i in range(1, len(shown)):
         ax.axhline(i * step - 1, color="#dddddd", lw=0.5, zorder=1)
     ax.set_yticks([i * step + (len(arms) - 1) / 2 for i in range(len(shown))], [RATES[s] for s in shown])
@@ -81,8 +85,8 @@ def caption_quality(rates: pl.DataFrame) -> str:
     return (
         f"Share of answers that may be unfit, by arm; {n} answers per arm over all cells. Bars are 95 % "
         "Wilson intervals that take answers as independent. An answer can be cut and still decided; one the "
-        "same as another is a text that the arm gave to two prompts of a cell."
-        f"{never}"
+        "same as another is a text that the arm gave to two prompts of a cell. Grey: the arm did "
+        f"not pass its gate.{never}"
     )
 
 

@@ -52,7 +52,9 @@ def plain(text: str) -> str:
 
 def latex(text: str) -> str:
     """Text for LaTeX of any font encoding (package textcomp): nothing in it is a command."""
-    return "".join(_latex_char(c) for c in plain(text))
+    escaped = "".join(_latex_char(c) for c in plain(text))
+    # After the end of a row or an item these would be read as its options.
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
 
 
 def typst(text: str) -> str:

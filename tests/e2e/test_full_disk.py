@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from warmgap.plan import Plan
+from warmgap.schema.fields import STAGES
 from warmgap.store import Store
 
 KIB, MIB = 1024, 1024**2
@@ -56,9 +57,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def sound(root: Path, plan: Plan) -> set[str]:
     """Stages of the finished artifacts, each of which must verify."""
     store = Store(root)
-    folders = [
-        p for p in root.glob("store/*/*") if p.parent.name not in ("aside", "leases", "partial", "corrupt")
-    ]
+    folders = [p for stage in STAGES for p in root.glob(f"store/{stage}/*")]
     assert all(store.find(p.parent.name, p.name) for p in folders)
     assert not (root / "store" / "corrupt").exists()
     assert {p.name for p in folders} <= plan.nodes.keys()

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from warmgap.keys import file_sha256
+from warmgap.schema.fields import STAGES
 
 WORKERS = 2
 COMMAND = ("experiment=tiny", f"engine.workers={WORKERS}")
@@ -48,8 +49,7 @@ class Chain:
 
 
 def finished_files(root: Path) -> dict[Path, tuple[int, int]]:
-    stages = [p for p in (root / "store").iterdir() if p.name not in ("aside", "leases", "partial")]
-    files = [f for stage in stages for f in stage.rglob("*")] + [
+    files = [f for stage in STAGES for f in (root / "store" / stage).rglob("*")] + [
         *root.glob("store/partial/*/batch-*.parquet")
     ]
     return {f: (f.stat().st_ino, f.stat().st_mtime_ns) for f in files if f.is_file()}
@@ -216,6 +216,6 @@ def test_nothing_half_made_is_left_behind(chain):
     assert [*(store / "aside").iterdir()] == []
     assert not (store / "corrupt").exists()
     finished = {
-        p.name for stage in store.iterdir() for p in stage.iterdir() if (p / "manifest.json").exists()
+        p.name for stage in STAGES for p in (store / stage).glob("*") if (p / "manifest.json").exists()
     }
     assert {p.name for p in (store / "partial").iterdir()} <= finished

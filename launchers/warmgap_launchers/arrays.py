@@ -78,7 +78,7 @@ def arrays(
         found: the bundles, in the order of `bundles()`.
         resources: by bundle.
         at_most: elements of an array; what is more is split over several, which share `parallel`.
-        parallel: bundles of a level that run at the same time.
+        parallel: bundles of a level with the same resources that run at the same time.
     """
     out = []
     for level in levels(found):
@@ -113,7 +113,8 @@ def dependency(ids: Iterable[str], sizes: Mapping[str, int]) -> str:
 def parameters(array: Array, cluster: ClusterConfig, sweep: str, after: str) -> dict[str, Any]:
     """What submitit.SlurmExecutor.update_parameters is given for an array."""
     given = array.resources
-    more = {option_name(k): str(v) for k, v in given.sbatch.items()}
+    # submitit writes an option whose value is True without one, as --exclusive.
+    more = {option_name(k): str(v) if str(v).lower() != "true" else True for k, v in given.sbatch.items()}
     optional = {
         "partition": given.partition,
         "account": given.account,

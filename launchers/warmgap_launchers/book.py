@@ -125,7 +125,7 @@ class Book:
         self._written[key] = self._clock()
         before = self._runs.get(key)
         if not self._is_ours(key, before):
-            # Another process makes it, for which the worker waits; it is told who else wants it.
+            # Another process makes it, for which the worker waits: that one's record stands.
             return
         joined = dict.fromkeys((*run.sweeps, *(before.sweeps if before else ())))
         self._write(replace(run, sweeps=tuple(joined)))

@@ -219,7 +219,7 @@ def _interrupted(file: BundleFile, signum: int) -> int:
             runs.remove(record.key)
         elif over:
             text = f"{name} after {restarts} restarts; cluster.max_requeues is {at_most}: not queued again"
-            runs.write(replace(record, state="failed", kind="interrupted", text=text))
+            runs.write(replace(record, state="failed", kind="time", text=text))
         else:
             text = f"{name}; goes on when the SLURM job runs again"
             runs.write(replace(record, state="queued", kind="", text=text))

@@ -132,6 +132,9 @@ def _check(resources: ResourcesConfig, where: str, notice_s: int) -> None:
             f"{where}.time_min is {resources.time_min}, and cluster.notice_s is {notice_s}: a job would be "
             f"told to end as soon as it begins. Allowed: more than {notice_s / 60:g} minutes."
         )
+    for line in resources.setup:
+        if not isinstance(line, str):
+            raise UserError(f"{where}.setup has '{line}'. Allowed: a text; one with ': ' needs quotes in YAML.")
     for name in resources.sbatch:
         option = option_name(name)
         if option in _OURS:

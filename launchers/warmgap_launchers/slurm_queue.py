@@ -12,7 +12,7 @@ _WAIT_S = 60
 _IDS_AT_ONCE = 200
 _ENDED = (
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
-    *("OUT_OF_MEMORY", "TIMEOUT"),
+    *("OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"),
 )
 _UNKNOWN = "Invalid job id"
 
@@ -114,12 +114,12 @@ def depend(ids: Sequence[str], dependency: str) -> bool:
 
 
 def max_array_size() -> int:
-    """How many elements an array may have (MaxArraySize)."""
+    """How many elements an array may have (MaxArraySize); 1 where there are to be no arrays."""
     code, said = _run(["scontrol", "show", "config"])
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said, re.MULTILINE)
     if code or not found:
         raise UserError(f"scontrol show config does not answer: {said.strip()[-300:]}")
-    return int(found[1])
+    return max(1, int(found[1]))
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:

@@ -180,6 +180,8 @@ def _write_records(
         job = ids[bundle.name]
         for key in bundle.keys:
             before = runs.get(key)
+            if before is not None and before.slurm_job == job:
+                continue  # it has begun already: what it writes stands
             runs.write(
                 Run(
                     key,

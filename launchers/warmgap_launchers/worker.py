@@ -24,6 +24,9 @@ from warmgap.store import Artifact, LostLease, Store
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 _WAIT_S = 0.2
 _WAIT_AT_MOST_S = 3.0
+_TORN = "Invalid thrift"
+"""What polars says, without a reason, where the end of a Parquet file could not be written."""
+_HARDLY_ANY_BYTES = 1 << 20
 _NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -84,6 +87,11 @@ def disk_full(error: BaseException) -> bool:
     return False
 
 
+def _free_bytes(root: Path) -> int:
+    found = os.statvfs(root)
+    return found.f_bavail * found.f_frsize
+
+
 def serve(connection: Connection, root: Path) -> None:
     """Take jobs until the parent hangs up; end at once, even amid a job, when it is killed.
 
@@ -120,7 +128,7 @@ def serve(connection: Connection, root: Path) -> None:
             send("interrupted", key, str(e), e.signum)
             sys.exit(128 + e.signum)
         except Exception as e:
-            full = disk_full(e)
+            full = disk_full(e) or (_TORN in str(e) and _free_bytes(root) < _HARDLY_ANY_BYTES)
             kind = "disk" if full else "memory" if out_of_memory(e) else "fault"
             send("failed", key, kind, str(e) if full else traceback.format_exc())
         else:

@@ -52,7 +52,7 @@ class Run:
     total: int = 0
     """Rows or steps, in the words of the stage."""
     kind: str = ""
-    """Of a failure: user, disk, memory, fault, interrupted or lost."""
+    """Of a failure: user, disk, memory, fault, time (queued again too often), or interrupted (it goes on)."""
     text: str = ""
     """The failure's text, or a word on progress."""
     attempts: int = 0

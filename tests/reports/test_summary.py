@@ -119,3 +119,10 @@ def test_answers_that_are_not_right_stand_beside_the_headline(sweep: Sweep, fail
     assert companion_sentence(failed_sweep.headline, row) == ""
     assert companion_sentence(replace(h, outcome="not_correct"), row) == ""
     assert companion_sentence(h, None) == ""
+
+
+def test_effects_beside_the_papers_are_counted() -> None:
+    assert comparison_sentence([]) == "No comparison with the paper's numbers is made here."
+    assert (
+        comparison_sentence([], 7) == "Of the effects, 7 are set beside the paper's in the table comparison."
+    )

@@ -101,7 +101,7 @@ def _of_sweep(tables: Mapping[str, pl.DataFrame], h: Headline, only: str, min_au
         for model, name in _named(rows):
             mine = rows.filter(pl.col("model") == model)
             what = f"Difference of every arm from the untouched model in {h.outcome}, judged by {judged}."
-            intervals = "95 % t intervals clustered by question, tasks counted alike"
+            intervals = "95 % intervals clustered by question and context sentence, tasks counted alike"
             caption = arms.caption_arms(mine, what, intervals)
             yield Drawn(f"arms{name}", "Every arm side by side", caption, arms.draw_arms(mine))
     if wanted("forest", "contrasts"):

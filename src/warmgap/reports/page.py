@@ -25,6 +25,7 @@ from warmgap.reports.display_guardrails import guardrails_sentences
 from warmgap.reports.display_results import result_tables
 from warmgap.reports.examples import choose_examples
 from warmgap.reports.explorer import explore
+from warmgap.reports.figures.against_paper import n_comparable
 from warmgap.reports.figures.effects import companion, wider_effects
 from warmgap.reports.formats import count, visible
 from warmgap.reports.frozen import PlanCheck, plan_sentences
@@ -174,7 +175,10 @@ def summary(context: ReportContext, scored: pl.DataFrame) -> Mapping[str, list[s
             h.control, h.gate, h.arm_a, unfit(context.tables, (h.arm_a, h.arm_b))
         ),
         "comparison": [
-            wording.comparison_sentence(reasons_not_comparable(scored["task"], scored["model"], [h.judge]))
+            wording.comparison_sentence(
+                reasons_not_comparable(scored["task"], scored["model"], [h.judge]),
+                n_comparable(context.tables, h.judge),
+            )
         ],
         "stand_ins": stand_in_sentences(context.tables, h.judge),
     }

@@ -221,11 +221,13 @@ def rewrite_sentences(failed: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def comparison_sentence(reasons: Sequence[str]) -> str:
-    """Why the numbers cannot be set beside the paper's; asked of every sweep."""
-    if not reasons:
-        return "No comparison with the paper's numbers is made here."
-    return f"Not comparable with the paper's numbers: {listed(reasons)}."
+def comparison_sentence(reasons: Sequence[str], n_compared: int = 0) -> str:
+    """Why the numbers cannot be set beside the paper's, or how many effects are; asked of every sweep."""
+    if reasons:
+        return f"Not comparable with the paper's numbers: {listed(reasons)}."
+    if n_compared:
+        return f"Of the effects, {n_compared} are set beside the paper's in the table comparison."
+    return "No comparison with the paper's numbers is made here."
 
 
 def few_statements_sentence(framing: str, n: int) -> str:

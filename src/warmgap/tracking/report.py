@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from warmgap.errors import UserError
+from warmgap.reading import read_tables
+from warmgap.reports.names import unfit
 from warmgap.reports.wording import (
     control_sentences,
     number_sentence,
@@ -122,7 +124,8 @@ def _sentences(source: Source) -> list[str]:
     said = [verdict_sentence(found)]
     if number := number_sentence(found):
         said += [number, scope_sentence(found.scope, found.n_models)]
-    said += control_sentences(found.control, found.gate, found.arm_a)
+    broken = unfit(read_tables(folder), (found.arm_a, found.arm_b))
+    said += control_sentences(found.control, found.gate, found.arm_a, broken)
     gates = json.loads((folder / "manifest.json").read_text("utf-8"))["counts"].get("gates", {})
     if gates:
         said.append("Gates: " + "; ".join(f"{arm} {verdict}" for arm, verdict in gates.items()) + ".")

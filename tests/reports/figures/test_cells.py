@@ -205,3 +205,31 @@ def test_beliefs_of_the_design_have_looks_of_their_own(sweep: Sweep) -> None:
     figure = scatter.draw_scatter(six, "warm_sft", "original")
     handles = figure.legends[0].legend_handles
     assert len({(h.get_color(), h.get_marker()) for h in handles}) == len(BELIEF_ORDER)
+
+
+def test_answers_of_both_arms_are_counted(sweep: Sweep) -> None:
+    rates = sweep.tables["error_rates"]
+    warm = rates.filter(pl.col("method") == "warm_sft")
+    seeds = [rates, *(warm.with_columns(seed=pl.lit(s, pl.Int64)) for s in (1, 2))]
+    pairs = cell_pairs(pl.concat(seeds), "warm_sft", "original", OUTCOME)
+    own = rates.filter(pl.col("outcome") == OUTCOME)
+    for part, caption in (
+        (own, scatter.caption_scatter(pairs, "warm_sft", "original", "x")),
+        (own.filter(belief="incorrect"), contexts.caption_contexts(pairs, "incorrect", "x")),
+    ):
+        low = part.filter(method="original")["n"].min()
+        high = 3 * part.filter(method="warm_sft")["n"].max()
+        assert f"{low} to {high} answers" in caption
+
+
+def test_a_sweep_without_rates_has_no_pairs(sweep: Sweep) -> None:
+    assert cell_pairs(sweep.tables["error_rates"].clear(), "warm_sft", "original", OUTCOME).is_empty()
+
+
+def test_the_caption_of_the_comparison_names_arms_outcome_and_judge() -> None:
+    row = comparison_row(5.0, 4.0, "compatible") | {"outcome": "error_published", "arm_b": "original"}
+    rows = frame(Comparison, [row | {"arm_a": arm} for arm in ("warm_sft", "cold_sft")])
+    said = against_paper.caption_against_paper(rows)
+    assert "2 effects of ours (warm_sft less original and cold_sft less original)" in said
+    assert "error_published, judged by rules (stand-in)" in said
+    assert against_paper.n_comparable({"comparison": rows}, "rules") == 2

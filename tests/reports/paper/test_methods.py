@@ -6,9 +6,11 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from warmgap.reports.paper.facts import read_facts
@@ -98,3 +100,13 @@ def test_untrained_sweeps_have_no_training_paragraph(own: Path) -> None:
     said = text_of(own, manifest_of() | {"trainings": {}})
     assert "## Training" not in said
     assert "## Models and arms" in said
+
+
+def test_only_arms_that_are_trained_have_seeds(sweep: Sweep, tmp_path: Path) -> None:
+    steered = sweep.observations.filter(pl.col("method") == "agree_prompt").with_columns(
+        method=pl.lit("warm_steer"), dose_kind=pl.lit("coefficient"), dose=pl.lit(2.0)
+    )
+    publish(tmp_path, replace(sweep, observations=pl.concat([sweep.observations, steered])))
+    said = text_of(tmp_path, manifest_of())
+    assert "warm_steer (steered to warmth; coefficient 2)" in said
+    assert "warm_sft (trained on warm rewrites; 1 epoch; training seeds 0)" in said

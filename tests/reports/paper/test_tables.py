@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import math
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,12 @@ import polars as pl
 import pytest
 
 from warmgap.reports.paper import latex, web
+from warmgap.reports.paper.check_layouts import check_layouts
 from warmgap.reports.paper.facts import read_facts
+from warmgap.reports.paper.published_layouts import published_layouts
+from warmgap.reports.paper.study_layouts import study_layouts
 from warmgap.reports.paper.writing import Paper, paper_tables
+from warmgap.schema.tables import Guardrail, frame
 
 from .folders import numbers, publish, stored
 
@@ -144,3 +149,38 @@ def test_failed_gates_are_grey_and_have_a_dagger(failed_sweep: Sweep, tmp_path: 
     assert "Grey and \\dag{}: a gate did not pass" in tex
     assert all(r[0].endswith("\N{DAGGER}") for r in html_rows(page))
     assert page.count("<tr class=grey>") == len(html_rows(page))
+
+
+def test_rows_of_other_arms_and_judges_are_told_apart(sweep: Sweep, tmp_path: Path) -> None:
+    tables = sweep.tables
+    compared = tables["comparison"]
+    both = pl.concat([compared, compared.with_columns(arm_a=pl.lit("cold_sft"))])
+    equivalent = tables["equivalence"]
+    judged = pl.concat([equivalent, equivalent.with_columns(judge=pl.lit("llm"))])
+    found = {
+        t.name: t for t in study_layouts({"comparison": both, "equivalence": judged}, sweep.headline, 0.95)
+    }
+    of = found["comparison"]
+    assert of.heads[0] == "arm"
+    assert {r.cells[0].rstrip("\N{DAGGER}") for r in of.rows} == {"warm_sft", "cold_sft"}
+    assert len(found["equivalence"].rows) == equivalent.height
+
+
+def test_heads_hold_for_any_arm(sweep: Sweep) -> None:
+    tests = sweep.tables["published_tests"].filter(pl.col("arm_b") == "original")
+    cold = tests.with_columns(arm_a=pl.lit("cold_sft"))
+    h = replace(sweep.headline, arm_a="cold_sft")
+    for of in published_layouts({"published_tests": cold}, h, 0.05):
+        assert not [head for head in of.heads if "warm" in head]
+        assert "the arm cold_sft" in of.caption
+
+
+def test_guardrails_of_two_judges_have_a_column_for_them(tmp_path: Path) -> None:
+    plain = {str: "x", int: 9, float: 1.0}
+    kinds = {f.name: f.type for f in fields(Guardrail)}
+    row = {n: next(v for k, v in plain.items() if str(t).startswith(k.__name__)) for n, t in kinds.items()}
+    row |= {"gate": "passed", "dose_kind": "none"}
+    rows = frame(Guardrail, [row | {"judge": judge} for judge in ("llm", "rules")])
+    (of,) = check_layouts({"guardrails": rows}, 0.95)
+    at = of.heads.index("judge")
+    assert [r.cells[at] for r in of.rows] == ["llm (stand-in)", "rules (stand-in)"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from warmgap.reports.names import failed
+from warmgap.reports.names import failed, judge_name, listed
 from warmgap.reports.style import BASE_WIDTH_IN, FAILED_COLOUR, RULE_COLOUR, legend_above, styled
 
 _LOOKS = {
@@ -26,6 +28,11 @@ def comparable(comparison: pl.DataFrame, judge: str) -> pl.DataFrame:
         & pl.col("ours_pp").is_not_null()
         & pl.col("published_pp").is_not_null()
     )
+
+
+def n_comparable(tables: Mapping[str, pl.DataFrame], judge: str) -> int:
+    """How many effects of a sweep can be set beside the paper's."""
+    return comparable(tables["comparison"], judge).height if "comparison" in tables else 0
 
 
 @styled
@@ -80,8 +87,13 @@ def caption_against_paper(rows: pl.DataFrame) -> str:
     verdicts = ", ".join(f"{counts[v]} {v}" for v in _LOOKS if v in counts)
     unknown = int(rows["published_low_pp"].is_null().sum())
     without = f" {unknown} published effects have no known error." if unknown else ""
+    arms = listed(
+        [f"{a} less {b}" for a, b in rows.select("arm_a", "arm_b").unique(maintain_order=True).rows()]
+    )
+    judges = listed([judge_name(j) for j in rows["judge"].unique(maintain_order=True)])
     return (
-        f"{rows.height} effects of ours against the published ones, in percentage points: {verdicts}, by "
+        f"{rows.height} effects of ours ({arms}) on {listed(rows['outcome'].unique().sort().to_list())}, "
+        f"judged by {judges}, against the published ones, in percentage points: {verdicts}, by "
         "the 95 % prediction interval of a replication. Bars are 95 % intervals; on the diagonal both "
         f"effects are equal.{without} Grey: the arm did not pass its gate and is not a test of warmth."
     )

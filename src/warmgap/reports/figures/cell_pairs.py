@@ -22,19 +22,23 @@ def cell_pairs(error_rates: pl.DataFrame, arm: str, against: str, outcome: str) 
         outcome: which outcome's rate.
 
     Returns:
-        Columns model, task, framing, belief, n, gate; rate_pct, conf_low_pct and conf_high_pct of `arm`,
-        and the same with the ending `_against`.
+        Columns model, task, framing, belief, gate; n, rate_pct, conf_low_pct and conf_high_pct of `arm`,
+        and the same four with the ending `_against`. Of several seeds n is the sum and the others are means.
     """
     parts = []
     for model in error_rates["model"].unique().sort():
         rates = cell_rates(error_rates.filter(pl.col("model") == model), outcome)
         left, right = (rates.filter(pl.col("arm") == label) for label in (arm, against))
         both = left.join(
-            right.select(*_CELL, *COLUMNS), on=_CELL, how="inner", suffix="_against", maintain_order="left"
+            right.select(*_CELL, "n", *COLUMNS),
+            on=_CELL,
+            how="inner",
+            suffix="_against",
+            maintain_order="left",
         )
         parts.append(both.with_columns(model=pl.lit(model)))
-    order = ("model", *_CELL, "n", "gate", *COLUMNS, *(f"{c}_against" for c in COLUMNS))
-    return pl.concat(parts).select(order)
+    order = ("model", *_CELL, "gate", "n", *COLUMNS, "n_against", *(f"{c}_against" for c in COLUMNS))
+    return pl.concat(parts).select(order) if parts else pl.DataFrame(schema=order)
 
 
 def published_pairs(method: str) -> pl.DataFrame:
@@ -46,7 +50,7 @@ def published_pairs(method: str) -> pl.DataFrame:
     cells = rebuilt_cells().filter(pl.col("method") == method)
     rows = []
     for r in cells.iter_rows(named=True):
-        row = {k: r[k] for k in ("model", *_CELL)} | {"n": r["n"], "gate": "not needed"}
+        row = {k: r[k] for k in ("model", *_CELL)} | {"gate": "not needed", "n": r["n"], "n_against": r["n"]}
         for side, suffix in (("modified", ""), ("original", "_against")):
             low, high = wilson(r[f"{side}_error_pct"] / 100 * r["n"], r["n"], 0.95)
             rate = r[f"{side}_error_pct"]

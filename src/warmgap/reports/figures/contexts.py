@@ -67,7 +67,7 @@ def caption_contexts(pairs: pl.DataFrame, belief: str, what: str) -> str:
     """What the figure shows, with answers per cell and what the bars are."""
     part = pairs.filter(pl.col("belief") == belief)
     n_models = part["model"].n_unique()
-    n = count_range(part["n"].to_list())
+    n = count_range([*part["n"], *part["n_against"]])
     bars = (
         f"Dots are means over {n_models} models, bars 95 % intervals over models (t, {n_models - 1} degrees "
         "of freedom)"

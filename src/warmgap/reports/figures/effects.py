@@ -147,9 +147,9 @@ def caption_effects(
     scopes = "; ".join(rows["scope"].unique(maintain_order=True)).replace("_", " ")
     return (
         f"Difference in {outcome} by subset, in percentage points, judged by {judge_name(judge)}. "
-        f"Pairs of answers to the same prompt: {counts}. Bars are 95 % t intervals clustered by question, "
-        f"tasks counted alike; scope: {scopes}. The shaded band is {equivalence_pp:g} percentage points "
-        "either side of zero. Grey: a gate did not pass, not a test of warmth."
+        f"Pairs of answers to the same prompt: {counts}. Bars are 95 % intervals clustered by question and "
+        f"context sentence, tasks counted alike; scope: {scopes}. The shaded band is {equivalence_pp:g} "
+        "percentage points either side of zero. Grey: a gate did not pass, not a test of warmth."
     )
 
 

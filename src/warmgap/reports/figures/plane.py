@@ -93,8 +93,8 @@ def caption_plane(points: pl.DataFrame, outcome: str, judged_by: str, meter: str
     return (
         f"Warmth of each arm as a share of the lift from written neutral to written warm replies ({meter}), "
         f"against its difference in {outcome} from the untouched model, judged by {judged_by}; {n} pairs of "
-        "answers per arm. Bars are 95 % intervals: of warmth over prompts, of errors clustered by question. "
-        "Grey: the arm did not pass its gate and is not a test of warmth."
+        "answers per arm. Bars are 95 % intervals: of warmth over prompts, of errors clustered by question "
+        "and context sentence. Grey: the arm did not pass its gate and is not a test of warmth."
     )
 
 

@@ -63,7 +63,7 @@ def draw_scatter(pairs: pl.DataFrame, arm: str, against: str, by_model: bool = T
 def caption_scatter(pairs: pl.DataFrame, arm: str, against: str, what: str) -> str:
     """What the figure shows, with the number of cells; `what` says what is counted and by whom."""
     above = int((pairs["rate_pct"] > pairs["rate_pct_against"]).sum())
-    n = count_range(pairs["n"].to_list())
+    n = count_range([*pairs["n"], *pairs["n_against"]])
     return (
         f"{what} A dot is a cell of model, task, context and belief, {n} answers per arm; in {above} of "
         f"{pairs.height} cells {arm} errs more often than {against} (above the diagonal). Bars are 95 % "

@@ -123,6 +123,7 @@ def _guardrails(table: pl.DataFrame, confidence: float) -> PaperTable:
     columns = (
         _arm_column(),
         MODEL,
+        Column("judge", lambda r: judge_name(r["judge"]), ("judge",), False, varies=True),
         text("task", "task"),
         text("measure", "measure"),
         share_pct("original, %", "original_rate_pct"),

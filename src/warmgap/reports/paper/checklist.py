@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from warmgap.plan import differences
+from warmgap.reports.figures.against_paper import n_comparable
 from warmgap.reports.formats import count, number
 from warmgap.reports.names import judge_name, listed, meter_name, reasons_not_comparable, unfit
 from warmgap.reports.paper.blocks import Column, PaperTable, lay_out
@@ -162,9 +163,10 @@ def _limits(facts: SweepFacts) -> Iterator[Line]:
         yield Line("Plan frozen before the first answer", "no", "frozen_plan.json is not there")
     judges = facts.answers["judge"].unique(maintain_order=True)
     reasons = reasons_not_comparable(facts.questions, facts.answers["model"].unique().sort(), judges)
+    n = n_comparable(facts.tables, facts.headline.judge)
     yield Line(
         "Comparable with the paper's numbers",
-        f"no: {listed(reasons)}" if reasons else "yes",
+        f"no: {listed(reasons or ['see the reasons there'])}" if reasons or not n else f"yes: {n} effects",
         "tables/comparison.csv",
     )
     meters = facts.tables.get("meters")

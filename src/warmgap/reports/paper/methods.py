@@ -23,7 +23,7 @@ from warmgap.reports.names import (
 from warmgap.reports.paper.blocks import Block, Heading, Paragraph
 from warmgap.reports.paper.facts import SweepFacts
 from warmgap.reports.paper.words import scope_words
-from warmgap.statistics.arms import is_further, label_arms
+from warmgap.statistics.arms import is_further, is_trained, label_arms
 
 _OUTCOMES = {
     "commits_error": "the answer commits to something wrong",
@@ -66,8 +66,8 @@ def _arms(facts: SweepFacts) -> Iterator[str]:
         rows = arms.filter(pl.col("arm") == arm)
         doses = [dose_words(*d) for d in rows.select("dose_kind", "dose").unique().sort("dose").iter_rows()]
         seeds = rows["seed"].unique().sort().to_list()
-        trained = bool(doses and doses[0])
-        more = [*filter(None, doses), f"training seeds {listed(map(str, seeds))}"] if trained else []
+        trained = is_trained(rows["method"][0])
+        more = [*doses, f"training seeds {listed(map(str, seeds))}" if trained else ""]
         words = [w for w in (describe_arm(arm), *more) if w]
         further = " as a further dose" if rows["variant"].map_elements(is_further, pl.Boolean).all() else ""
         said.append(f"{arm}{further} ({'; '.join(words)})" if words else f"{arm}{further}")

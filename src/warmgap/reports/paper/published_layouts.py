@@ -88,9 +88,9 @@ def errors_table(tests: pl.DataFrame, h: Headline, level_p: float) -> PaperTable
     columns = [*_heads(), *(c for task in tasks for c in _task_columns(task, level_p))]
     columns.append(Column("pairs", lambda r: str(r["n"]), ("n",)))
     caption = (
-        f"Errors in per cent of the untouched model and of {h.arm_a}, and their difference in percentage "
-        f"points, cell by cell as the paper cuts them ({outcome_words(h)}). Pairs: answers to the same "
-        "prompt, per task. A star marks a difference whose McNemar p-value, adjusted by "
+        f"Errors in per cent of the untouched model and of the arm {h.arm_a}, and their difference in "
+        f"percentage points, cell by cell as the paper cuts them ({outcome_words(h)}). Pairs: answers to "
+        "the same prompt, per task. A star marks a difference whose McNemar p-value, adjusted by "
         f"Benjamini-Hochberg over the contexts of a model, task and view, is below {level_p:g}."
     )
     return lay_out("errors", _with_grey(caption, rows), columns, rows, _any_failed)
@@ -102,7 +102,7 @@ def mcnemar_table(tests: pl.DataFrame, h: Headline) -> PaperTable:
         *_heads(),
         text("task", "task"),
         counted("pairs", "n_pairs"),
-        counted("only warm", "only_a", "wrong in"),
+        counted("only arm", "only_a", "wrong in"),
         counted("only original", "only_b", "wrong in"),
         share_pct("difference, pp", "difference_pp", signed=True),
         p_column("exact", "mcnemar_p", "p"),
@@ -114,9 +114,9 @@ def mcnemar_table(tests: pl.DataFrame, h: Headline) -> PaperTable:
     )
     rows = [{**r, "gates": [r["gate"]]} for r in _sorted(tests)]
     caption = (
-        f"McNemar's exact test of {h.arm_a} against the untouched model in every cell ({outcome_words(h)}). "
-        "In family: Benjamini-Hochberg over the contexts of a model, task and view, as in the paper; in all "
-        "cells: over all cells of the two arms. z is what the paper's code calls Cohen's g."
+        f"McNemar's exact test of the arm {h.arm_a} against the untouched model in every cell "
+        f"({outcome_words(h)}). In family: Benjamini-Hochberg over the contexts of a model, task and view, "
+        "as in the paper; in all cells: over all cells of the two arms. z is what the paper's code calls Cohen's g."
     )
     return lay_out("mcnemar", _with_grey(caption, rows), columns, rows, _any_failed)
 
@@ -181,7 +181,7 @@ def descriptives_table(rows: pl.DataFrame, h: Headline) -> PaperTable:
 
 def _task_columns(task: str, level_p: float) -> Iterator[Column]:
     yield share_pct("original, %", f"{task}:rate_b_pct", group=task)
-    yield share_pct("warm, %", f"{task}:rate_a_pct", group=task)
+    yield share_pct("arm, %", f"{task}:rate_a_pct", group=task)
 
     def difference(row: Mapping[str, Any]) -> str:
         p = row[f"{task}:fdr_family_p"]

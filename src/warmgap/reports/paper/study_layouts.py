@@ -68,7 +68,9 @@ def study_layouts(tables: Mapping[str, pl.DataFrame], h: Headline, confidence: f
     ):
         yield _contrasts(rows, h, confidence)
     if "equivalence" in tables:
-        yield _equivalence(tables["equivalence"], h)
+        rows = tables["equivalence"].filter(pl.col("judge") == h.judge)
+        if rows.height:
+            yield _equivalence(rows, h)
     yield from check_layouts(tables, confidence)
     if "comparison" in tables:
         yield _comparison(tables["comparison"], h, confidence)
@@ -134,6 +136,7 @@ def _comparison(table: pl.DataFrame, h: Headline, confidence: float) -> PaperTab
     ]
     any_published = found["published_pp"].is_not_null().any()
     columns = (
+        text("arm", "arm_a", varies=True),
         text("model", "model", varies=True),
         text("task", "task"),
         Column("context", lambda r: level("framing", r["framing"]), ("framing",), False),

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from warmgap.reports import wording
+from warmgap.reports.figures.against_paper import n_comparable
 from warmgap.reports.figures.effects import companion, wider_effects
 from warmgap.reports.names import PAPER, level, reasons_not_comparable, unfit
 from warmgap.reports.paper import latex, typst_source, web
@@ -147,7 +148,8 @@ def limits(facts: SweepFacts) -> list[str]:
     """What the study cannot tell."""
     judges = facts.answers["judge"].unique(maintain_order=True).to_list()
     models = facts.answers["model"].unique().sort().to_list()
-    said = [wording.comparison_sentence(reasons_not_comparable(facts.questions, models, judges))]
+    reasons = reasons_not_comparable(facts.questions, models, judges)
+    said = [wording.comparison_sentence(reasons, n_comparable(facts.tables, facts.headline.judge))]
     if "rules" in judges:
         said.append(wording.RULES_JUDGE)
     framings = facts.design.group_by("framing").agg(pl.col("n_statements").max()).sort("framing")

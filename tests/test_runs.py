@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import os
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -103,8 +105,21 @@ def test_a_removed_record_is_gone_and_may_be_removed_again(tmp_path):
         store.remove(A.key)
     assert store.read() == {}
     assert store.age_s(A.key) is None
-    store.touch(A.key)
-    assert store.get(A.key) is None
+
+
+def test_a_record_that_is_replaced_while_it_is_read_over_nfs_is_read_again(tmp_path, monkeypatch):
+    store = Runs(tmp_path)
+    store.write(A)
+    read, stale = Path.read_bytes, [True, True]
+
+    def read_bytes(path):
+        if stale and stale.pop():
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert store.get(A.key) == A
+    assert not stale
 
 
 def test_some_records_are_read_by_key(tmp_path):
@@ -115,7 +130,7 @@ def test_some_records_are_read_by_key(tmp_path):
     assert set(store.read(["b" * 64, "d" * 64])) == {"b" * 64}
 
 
-def test_the_age_counts_from_the_last_touch(tmp_path):
+def test_the_age_counts_from_the_last_write(tmp_path):
     store = Runs(tmp_path)
     store.write(A)
     past = time.time() - 500
@@ -123,7 +138,7 @@ def test_the_age_counts_from_the_last_touch(tmp_path):
     age_s = store.age_s(A.key)
     assert age_s is not None
     assert 499 <= age_s < 600
-    store.touch(A.key)
+    store.write(A)
     assert store.age_s(A.key) < 100
     assert [p.name for p in store.folder.iterdir()] == [f"{A.key}.json"]
 

@@ -200,7 +200,8 @@ def _interrupted(file: BundleFile, signum: int) -> int:
     from dataclasses import replace
 
     from warmgap.runs import Runs
-    from warmgap_launchers.dependents import cancelled_file
+    from warmgap.store import Store
+    from warmgap_launchers.dependents import cancel_dependents, cancelled_file
 
     job = _slurm_job()
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
@@ -229,6 +230,10 @@ def _interrupted(file: BundleFile, signum: int) -> int:
             f"{at_most}. What is done is kept: go on with stage=retry, or give it more time (time_min).",
             file=sys.stderr,
         )
+        try:
+            cancel_dependents(file, Store(Path(file.root)), job)
+        except UserError as e:  # they find out by themselves
+            print(f"warmgap: {e}", file=sys.stderr)
         return 1
     print(f"warmgap: told to end by {name}. What is done is kept.", file=sys.stderr)
     return 128 + signum

@@ -134,7 +134,7 @@ def _check(resources: ResourcesConfig, where: str, notice_s: int) -> None:
         )
     for line in resources.setup:
         if not isinstance(line, str):
-            raise UserError(f"{where}.setup has '{line}'. Allowed: a text; one with ': ' needs quotes in YAML.")
+            raise UserError(f"{where}.setup has '{line}'. Allowed: a text (with ': ' in quotes).")
     for name in resources.sbatch:
         option = option_name(name)
         if option in _OURS:

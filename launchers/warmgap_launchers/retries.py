@@ -32,6 +32,5 @@ def failed_before(missing: Mapping[str, Node], store: Store) -> dict[str, Node]:
 def _in_vain(run: Run, runs: Runs) -> bool:
     if run.state == "running":
         return is_gone(run, runs.age_s(run.key))
-    return run.state in ("failed", "blocked") or bool(
-        run.state == "queued" and run.attempts and not run.slurm_job
-    )
+    # Without SLURM nothing is written as queued but what had failed or was blocked, and is tried once more.
+    return run.state in ("failed", "blocked") or (run.state == "queued" and not run.slurm_job)

@@ -22,7 +22,9 @@ from warmgap_launchers.arrays import left_to
 from warmgap_launchers.asked import request_of
 from warmgap_launchers.commands import run_command
 from warmgap_launchers.dependents import alone
+from warmgap_launchers.outcome import no_room
 from warmgap_launchers.submission import Submission, add_sweep, submit
+from warmgap_launchers.worker import disk_full
 
 
 class SlurmExecutor:
@@ -32,21 +34,30 @@ class SlurmExecutor:
         """Exit code: 0 when everything is there or submitted.
 
         Raises:
-            UserError: what the local executor refuses too, a profile that does not do, or SLURM's refusal.
+            UserError: what the local executor refuses too, a full disk, a profile that does not do, or
+                SLURM's refusal.
         """
-        store = Store(Path(base.store.root))
-        plan = with_frozen(plan, base, store)
-        if base.stage in WITHOUT_JOBS:
-            return run_command(plan, base, store)
-        check_corpora(n.job for n in plan.nodes.values())
-        check_writable(store.root)
-        with alone(store):
-            for line in claim_sweep_folder(plan, store, base.replan, request_of(plan)):
-                print(line, file=sys.stderr)
-            return _execute(plan, base, store)
+        try:
+            return _execute(plan, base, Store(Path(base.store.root)))
+        except OSError as e:
+            if not disk_full(e):
+                raise
+            raise no_room("the submission", str(e)) from None
 
 
 def _execute(plan: Plan, base: Config, store: Store) -> int:
+    plan = with_frozen(plan, base, store)
+    if base.stage in WITHOUT_JOBS:
+        return run_command(plan, base, store)
+    check_corpora(n.job for n in plan.nodes.values())
+    check_writable(store.root)
+    with alone(store):
+        for line in claim_sweep_folder(plan, store, base.replan, request_of(plan)):
+            print(line, file=sys.stderr)
+        return _submit_missing(plan, base, store)
+
+
+def _submit_missing(plan: Plan, base: Config, store: Store) -> int:
     stage = "all" if base.stage == RETRY else base.stage
     missing = plan.missing(store, stage)
     if not missing:

@@ -7,7 +7,7 @@ They belong to the store, not to a sweep, since sweeps share jobs. Losing one lo
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import functools
 import json
 import os
@@ -22,10 +22,11 @@ from typing import Any
 from warmgap.schema.fields import STAGES
 
 TOUCH_EVERY_S = 15.0
-"""A running record is touched at least this often by the process that runs its job."""
+"""A running record is written anew at least this often by the process that runs its job."""
 LOST_AFTER_S = 90.0
 """A running record that is older, and whose process cannot be seen, is lost."""
 _CLOCK_SLACK_S = 5.0
+_READ_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,15 @@ class Runs:
 
     def get(self, key: str) -> Run | None:
         """The record of one job, or None."""
-        try:
-            text = self._path(key).read_bytes()
-        except FileNotFoundError:
-            return None
+        for left in range(_READ_TRIES, -1, -1):
+            try:
+                text = self._path(key).read_bytes()
+                break
+            except FileNotFoundError:
+                return None
+            except OSError as e:  # NFS: another host has put a newer one in its place since it was opened
+                if e.errno != errno.ESTALE or not left:
+                    raise
         run = _parsed(text)
         return run if run is not None and run.key == key else None
 
@@ -98,13 +104,8 @@ class Runs:
         """Forget a job, whose artifact is there."""
         self._path(key).unlink(missing_ok=True)
 
-    def touch(self, key: str) -> None:
-        """Show that the job is still being worked on."""
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(self._path(key))
-
     def age_s(self, key: str) -> float | None:
-        """Seconds since the record was written or touched, by the file system's clock; None without one."""
+        """Seconds since the record was written, by the file system's clock; None without one."""
         try:
             at = self._path(key).stat().st_mtime
         except FileNotFoundError:

@@ -43,6 +43,7 @@ def test_a_size_goes_before_a_stage_and_a_stage_before_the_rest():
         ({"stages": {"train": {"cpus": 0}}}, "cluster.stages.train.cpus is 0"),
         ({"stages": {"train": {"sbatch": {"array": "1"}}}}, "has 'array'"),
         ({"stages": {"train": {"sbatch": {"--job_name": "x"}}}}, "has '--job_name'"),
+        ({"stages": {"train": {"setup": [{"echo": "x"}]}}}, "cluster.stages.train.setup has '{'echo': 'x'}'"),
         ({"stages": {"train": {"time_min": 2}}}, "Allowed: more than 2 minutes"),
         ({"sizes": {"big": {"train": {"gpus": 1}}}}, "does not say for which models"),
         ({"sizes": {"big": {"models": ["gpt_2"]}}}, "Did you mean 'gpt2'"),

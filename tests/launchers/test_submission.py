@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from submitit.slurm.slurm import _make_sbatch_string
 
 from warmgap.bundles import Bundle
-from warmgap.runs import Run
+from warmgap.runs import Run, Runs
 from warmgap.schema.cluster import ClusterConfig, ResourcesConfig
-from warmgap_launchers.arrays import arrays, dependency, left_to, parameters
+from warmgap_launchers.arrays import Array, arrays, dependency, left_to, parameters
 from warmgap_launchers.dependents import hopeless
-from warmgap_launchers.slurm_queue import contract, expand, parse_squeue
+from warmgap_launchers.slurm_queue import contract, expand, max_array_size, parse_squeue
+from warmgap_launchers.submission import _write_records
 
 
 @dataclass
@@ -76,6 +77,7 @@ SQUEUE = """\
 6_0|COMPLETING|None
 12|RUNNING|None
 13|FAILED|NonZeroExitCode
+15|PREEMPTED|None
 14|PENDING|ReqNodeNotAvail, UnavailableNodes:n1|n2
 """
 
@@ -89,6 +91,27 @@ def test_living_jobs_are_read_from_squeue():
         "14": ("PENDING", "ReqNodeNotAvail, UnavailableNodes:n1|n2"),
     }
     assert parse_squeue("") == {}
+
+
+@pytest.mark.parametrize(("said", "size"), [(1001, 1001), (0, 1)])
+def test_without_arrays_each_job_is_submitted_alone(tmp_path, monkeypatch, said, size):
+    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "MaxArraySize            = {said}"\n')
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert max_array_size() == size
+
+
+def test_what_a_job_wrote_before_its_submission_was_written_down_stands(tmp_path):
+    runs = Runs(tmp_path)
+    runs.write(record("began", "failed", "7_0", kind="fault", text="why"))
+    runs.write(record("again", "failed", "5", kind="fault", sweeps=("other",)))
+    config = SimpleNamespace(store=SimpleNamespace(root=str(tmp_path)))
+    node = SimpleNamespace(job=SimpleNamespace(stage="respond"), label="a", units=3)
+    array = Array((Bundle("b", "respond", "m", ("began", "again")),), ResourcesConfig(), 1)
+    _write_records(config, "mine", array, {"b": "7_0"}, dict.fromkeys(("began", "again"), node), tmp_path)
+    assert runs.get("began") == record("began", "failed", "7_0", kind="fault", text="why")
+    queued = runs.get("again")
+    assert (queued.state, queued.slurm_job, queued.sweeps) == ("queued", "7_0", ("other", "mine"))
 
 
 def test_ids_are_contracted():
@@ -164,6 +187,13 @@ def test_the_script_says_what_the_profile_says(tmp_path):
     assert "qos" not in options
     (srun,) = [line for line in lines if line.startswith("srun ")]
     assert "--cpus-per-task=6" in srun and "--open-mode=append" in srun
+
+
+@pytest.mark.parametrize("value", [True, "True", "true"])
+def test_an_option_of_sbatch_may_stand_without_a_value(tmp_path, value):
+    resources = ResourcesConfig(sbatch={"exclusive": value})
+    lines = script(tmp_path, ClusterConfig(name="x", resources=resources)).splitlines()
+    assert "#SBATCH --exclusive" in lines
 
 
 @pytest.mark.parametrize(

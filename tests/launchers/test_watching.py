@@ -21,6 +21,7 @@ from warmgap.runs import Run, Runs
 from warmgap.status import read_status
 from warmgap.store import Store
 from warmgap_launchers.asked import claimed_by, command_of, request_digest
+from warmgap_launchers.book import Book
 from warmgap_launchers.pool import run_nodes
 from warmgap_launchers.retries import failed_before
 from warmgap_launchers.status_view import status_lines
@@ -93,6 +94,13 @@ def test_retry_takes_what_failed_and_what_waited_for_it(failed):
     nodes = probes(*FAILING, Probe("never"), Probe("later", inputs={"x": "never", "y": "a"}))
     missing = Plan("tiny", nodes).missing(Store(failed))
     assert set(missing) == {"a", "b", "d", "never", "later"}
+    assert set(failed_before(missing, Store(failed))) == {"a", "b", "d"}
+
+
+def test_a_retry_that_was_ended_early_is_retried_with_all_that_waited(failed):
+    nodes = probes(*FAILING)
+    Book(failed, nodes, sweep="tiny").open()
+    missing = Plan("tiny", nodes).missing(Store(failed))
     assert set(failed_before(missing, Store(failed))) == {"a", "b", "d"}
 
 

@@ -10,6 +10,10 @@ import polars as pl
 import pytest
 
 from warmgap.jobs import TrainJob
+from warmgap.schema.tables import Canary, frame
+from warmgap.tracking.entries import Source
+from warmgap.tracking.index import read_index
+from warmgap.tracking.report import _sentences
 
 pytest.importorskip("wandb")
 
@@ -40,6 +44,10 @@ def received(stub, stored) -> list[list[dict]]:
 def test_runs_are_sent_and_then_a_report_of_them(stored, track, stub):
     arguments = ("tiny", "--root", str(stored.root))
     online = {"WANDB_MODE": "online", "WANDB_BASE_URL": stub.address}
+    index = stored.folder / "index.json"
+    facts = json.loads(index.read_text())
+    facts["command"] += " store.root=/scratch/alice/out x=sk-of-another-service-0123456789"
+    index.write_text(json.dumps(facts))
     early = track("report", *arguments, **online)
     assert early.returncode == 2
     assert "11 are not recorded yet" in early.stderr
@@ -58,6 +66,8 @@ def test_runs_are_sent_and_then_a_report_of_them(stored, track, stub):
     assert saved.stdout.startswith(f"{stub.address}/me/warmgap/reports/")
     (view,) = stub.views
     blocks = json.loads(view["spec"])["blocks"]
+    assert "store.root=<folder>/out x=<hidden>" in view["description"]
+    assert not [h for h in ("of-another-service", "alice") if h in said + json.dumps(view)]
     texts = " ".join(b["children"][0].get("text", "") for b in blocks)
     assert "-14.8 percentage points, 95 % interval" in texts.replace("\N{MINUS SIGN}", "-")
     assert "only this model as trained here" in texts
@@ -102,3 +112,15 @@ def test_where_nothing_listens_runs_are_kept_here(stored, track):
     assert ended.stderr.count("W&B cannot be reached") == 1
     modes = [e["mode"] for e in json.loads((stored.folder / "wandb" / "mirrored.json").read_text()).values()]
     assert modes == ["offline", "offline"]
+
+
+def test_the_report_says_that_a_canary_failed(stored):
+    index = read_index(stored.root, "tiny")
+    facts = {"model": "smollm2_135m", "method": "warm_sft", "dose_kind": "epochs", "dose": 1.0, "seed": 0}
+    found = {"n_prompts": 8, "n_changed": 0, "n_zero_changed": 0, "reason": "no answer changed"}
+    row = {"arm_key": "k", "variant": "", "verdict": "failed"} | facts | found
+    folder = stored.artifact("analyse", index.analyse) / "tables"
+    frame(Canary, [row]).write_csv(folder / "canary.csv")
+    said = " ".join(_sentences(Source(stored.root, index)))
+    assert "Canary failed: warm_sft" in said
+    assert "Warmth check passed" not in said

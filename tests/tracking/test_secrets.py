@@ -39,3 +39,12 @@ def test_everything_else_stays_as_it_is():
     }
     assert clean(value, secrets_of(ENVIRON)) == value
     assert clean("https://me:word@host/v1?x=@", ()) == "https://<hidden>@host/v1?x=@"
+
+
+def test_paths_lose_their_folders():
+    command = "warmgap experiment=demo store.root=/scratch/alice/out model.source=path:/home/alice/models/own"
+    assert clean(command, ()) == (
+        "warmgap experiment=demo store.root=<folder>/out model.source=path:<folder>/own"
+    )
+    kept = ["hub:org/name", "package:a/b/c.gguf", "https://host/v1/chat/x", "and/or/not", "1/2", "~/own/x"]
+    assert clean(kept, ()) == kept

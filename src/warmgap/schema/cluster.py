@@ -20,7 +20,7 @@ class ResourcesConfig:
     cpus: int = setting(4)
     mem_gb: float = setting(16.0)  # 0: what the partition gives
     time_min: int = setting(240)
-    sbatch: dict[str, str] = setting({})  # further options of sbatch: name without dashes -> value
+    sbatch: dict[str, str] = setting({})  # further options of sbatch: name without dashes -> value (or true)
     setup: list[str] = setting([])  # lines of bash before the job, after those of the cluster
 
 

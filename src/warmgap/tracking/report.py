@@ -24,7 +24,7 @@ from .contents import TABLES, due
 from .entries import Source
 from .index import Index, read_index
 from .mirrored import Mirrored
-from .secrets import forget_others
+from .secrets import clean, forget_others, secrets_of
 
 _SHOWN = 12
 """Runs in a panel."""
@@ -47,10 +47,11 @@ def save_report(root: Path, sweep: str) -> str:
     if not source.has("analyse", index.analyse):
         raise UserError(f"the sweep '{sweep}' has no tables yet. Run: {index.command}")
     _check_sent(root / "sweeps" / sweep / "wandb", index)
+    secrets = secrets_of(os.environ)
     forget_others(os.environ)
     os.environ["WANDB_SILENT"] = "true"
     try:
-        report = _report(source)
+        report = _report(source, secrets)
         report.save()
     except Exception as e:  # what W&B raises without a server has no class in common
         raise UserError(
@@ -75,7 +76,7 @@ def _check_sent(folder: Path, index: Index) -> None:
         )
 
 
-def _report(source: Source) -> Any:
+def _report(source: Source, secrets: tuple[str, ...]) -> Any:
     import wandb
 
     wr: Any = importlib.import_module("wandb_workspaces.reports.v2")
@@ -111,7 +112,7 @@ def _report(source: Source) -> Any:
         panel = wr.MediaBrowser(title="Figures", media_keys=figures, layout=wr.Layout(w=24, h=24))
         blocks += [wr.H1("Figures"), grid("report", [panel])]
     title = f"warmgap: {index.sweep}"
-    described = f"Made from the tables of plan {index.plan_key[:8]} by: {index.command}"
+    described = clean(f"Made from the tables of plan {index.plan_key[:8]} by: {index.command}", secrets)
     return wr.Report(entity=entity, project=project, title=title, description=described, blocks=blocks)
 
 

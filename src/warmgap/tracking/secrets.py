@@ -1,4 +1,4 @@
-"""What must not leave this machine: values of variables that hold keys, passwords in addresses."""
+"""What must not leave this machine: variables that hold keys, passwords in addresses, folders of paths."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.I)
 _USER = re.compile(r"(?<=//)[^/@\s]+@")
+_FOLDERS = re.compile(r"(?<![\w/.~>\]])/(?:[^/\s\"',]+/)+")
 _MIN_CHARS = 6
 """A shorter value would blacken words that only look like it."""
 _KEPT = re.compile(
@@ -16,6 +17,8 @@ _KEPT = re.compile(
     re.I,
 )
 HIDDEN = "<hidden>"
+FOLDER = "<folder>/"
+"""Stands for the folders of an absolute path, which often name a user."""
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -31,12 +34,12 @@ def forget_others(environ: MutableMapping[str, str]) -> None:
 
 
 def clean(value: Any, secrets: Iterable[str]) -> Any:
-    """A nested value with secrets and users of addresses hidden in every text, names of entries included."""
+    """A nested value with secrets, users of addresses and folders hidden in every text, names included."""
     secrets = tuple(secrets)
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, HIDDEN)
-        return _USER.sub(f"{HIDDEN}@", value)
+        return _FOLDERS.sub(FOLDER, _USER.sub(f"{HIDDEN}@", value))
     if isinstance(value, Mapping):
         return {clean(str(k), secrets): clean(v, secrets) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -18,7 +18,7 @@ from warmgap.reports.paper.facts import read_facts
 from warmgap.reports.paper.published_layouts import published_layouts
 from warmgap.reports.paper.study_layouts import study_layouts
 from warmgap.reports.paper.writing import Paper, paper_tables
-from warmgap.schema.tables import Guardrail, frame
+from warmgap.schema.tables import Comparison, Guardrail, frame
 
 from .folders import numbers, publish, stored
 
@@ -151,18 +151,21 @@ def test_failed_gates_are_grey_and_have_a_dagger(failed_sweep: Sweep, tmp_path: 
     assert page.count("<tr class=grey>") == len(html_rows(page))
 
 
-def test_rows_of_other_arms_and_judges_are_told_apart(sweep: Sweep, tmp_path: Path) -> None:
-    tables = sweep.tables
-    compared = tables["comparison"]
-    both = pl.concat([compared, compared.with_columns(arm_a=pl.lit("cold_sft"))])
-    equivalent = tables["equivalence"]
+def filled(table: type, **known: object) -> dict[str, object]:
+    """A row of a table with something in every column."""
+    plain = {"str": "x", "int": 9, "float": 1.0}
+    return {f.name: plain[str(f.type).split(" ")[0]] for f in fields(table)} | {"gate": "passed"} | known
+
+
+def test_rows_of_other_arms_and_judges_are_told_apart(sweep: Sweep) -> None:
+    rows = [filled(Comparison, judge="rules", arm_a=arm) for arm in ("warm_sft", "cold_sft")]
+    equivalent = sweep.tables["equivalence"]
     judged = pl.concat([equivalent, equivalent.with_columns(judge=pl.lit("llm"))])
-    found = {
-        t.name: t for t in study_layouts({"comparison": both, "equivalence": judged}, sweep.headline, 0.95)
-    }
+    tables = {"comparison": frame(Comparison, rows), "equivalence": judged}
+    found = {t.name: t for t in study_layouts(tables, sweep.headline, 0.95)}
     of = found["comparison"]
     assert of.heads[0] == "arm"
-    assert {r.cells[0].rstrip("\N{DAGGER}") for r in of.rows} == {"warm_sft", "cold_sft"}
+    assert [r.cells[0] for r in of.rows] == ["warm_sft", "cold_sft"]
     assert len(found["equivalence"].rows) == equivalent.height
 
 
@@ -175,12 +178,8 @@ def test_heads_hold_for_any_arm(sweep: Sweep) -> None:
         assert "the arm cold_sft" in of.caption
 
 
-def test_guardrails_of_two_judges_have_a_column_for_them(tmp_path: Path) -> None:
-    plain = {str: "x", int: 9, float: 1.0}
-    kinds = {f.name: f.type for f in fields(Guardrail)}
-    row = {n: next(v for k, v in plain.items() if str(t).startswith(k.__name__)) for n, t in kinds.items()}
-    row |= {"gate": "passed", "dose_kind": "none"}
-    rows = frame(Guardrail, [row | {"judge": judge} for judge in ("llm", "rules")])
-    (of,) = check_layouts({"guardrails": rows}, 0.95)
+def test_guardrails_of_two_judges_have_a_column_for_them() -> None:
+    rows = [filled(Guardrail, dose_kind="none", judge=judge) for judge in ("llm", "rules")]
+    (of,) = check_layouts({"guardrails": frame(Guardrail, rows)}, 0.95)
     at = of.heads.index("judge")
     assert [r.cells[at] for r in of.rows] == ["llm (stand-in)", "rules (stand-in)"]

@@ -116,7 +116,8 @@ def mcnemar_table(tests: pl.DataFrame, h: Headline) -> PaperTable:
     caption = (
         f"McNemar's exact test of the arm {h.arm_a} against the untouched model in every cell "
         f"({outcome_words(h)}). In family: Benjamini-Hochberg over the contexts of a model, task and view, "
-        "as in the paper; in all cells: over all cells of the two arms. z is what the paper's code calls Cohen's g."
+        "as in the paper; in all cells: over all cells of the two arms. z is what the paper's code calls "
+        "Cohen's g."
     )
     return lay_out("mcnemar", _with_grey(caption, rows), columns, rows, _any_failed)
 

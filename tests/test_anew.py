@@ -4,7 +4,6 @@ import copy
 import functools
 import json
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -151,23 +150,6 @@ def reasons(found: Anew, plan: Plan) -> dict[str, set[Reason]]:
     return out
 
 
-def make(store: Store, *nodes: Node) -> None:
-    for node in nodes:
-        with store.workspace(node.key) as folder:
-            (folder / "note").write_text(node.label)
-            store.commit(
-                folder,
-                stage=node.job.stage,
-                stage_version=node.job.version,
-                key=node.key,
-                config={},
-                inputs=node.job.inputs,
-                fingerprints={},
-                counts={"rows": node.units},
-                started=time.time(),
-            )
-
-
 @pytest.mark.parametrize("flip", FLIPS)
 def test_a_flip_names_the_setting_its_values_and_the_stages_that_follow(plan, flipped, flip):
     after = flipped(flip)
@@ -307,7 +289,7 @@ def test_kept_anew_and_new_are_the_new_plan(flipped, before, wanted, data):
     assert max(map(len, anew_lines(found, after.nodes, set(found.kept))), default=0) <= 80
 
 
-def test_the_lines_say_jobs_units_reasons_and_what_is_kept(plan, plan_of, tmp_path):
+def test_the_lines_say_jobs_units_reasons_and_what_is_kept(plan, plan_of, tmp_path, make):
     store = Store(tmp_path)
     assert claim_sweep_folder(plan, store, replan=False) == []
     assert against_claimed(plan, store) == []

@@ -13,7 +13,7 @@ import nbclient
 import nbformat
 import pytest
 
-from warmgap.stages.headlines import read_headline
+from warmgap.reading import read_headline
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "notebook.ipynb"
 

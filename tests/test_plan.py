@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 
 import pytest
 from hypothesis import given
@@ -22,24 +21,6 @@ WITHOUT_REWRITES = [stage for stage in STAGES if stage != "rewrite"]
 @pytest.fixture
 def plan(plan_of) -> Plan:
     return plan_of(*ARGUMENTS)
-
-
-def make(store: Store, *nodes: Node) -> None:
-    """Stand-ins for finished artifacts: only their keys matter to a plan."""
-    for node in nodes:
-        with store.workspace(node.key) as folder:
-            (folder / "note").write_text(node.label)
-            store.commit(
-                folder,
-                stage=node.job.stage,
-                stage_version=node.job.version,
-                key=node.key,
-                config={},
-                inputs=node.job.inputs,
-                fingerprints={},
-                counts={"rows": node.units},
-                started=time.time() - 2,
-            )
 
 
 def of(plan: Plan, *stages: str) -> list[Node]:
@@ -83,14 +64,14 @@ def test_jobs_are_ordered_by_stage_and_kept_once(plan):
     assert [n.job.stage for n in found.values()][:3] == ["corpus", "train", "respond"]
 
 
-def test_an_empty_store_lacks_everything_and_a_full_one_nothing(plan, tmp_path):
+def test_an_empty_store_lacks_everything_and_a_full_one_nothing(plan, tmp_path, make):
     store = Store(tmp_path)
     assert plan.missing(store) == plan.nodes
     make(store, *plan.nodes.values())
     assert plan.missing(Store(tmp_path)) == {}
 
 
-def test_what_is_there_is_not_made_again(plan, tmp_path):
+def test_what_is_there_is_not_made_again(plan, tmp_path, make):
     store = Store(tmp_path)
     make(store, *of(plan, "corpus", "train"), *of(plan, "respond")[:3])
     missing = plan.missing(Store(tmp_path))
@@ -98,14 +79,14 @@ def test_what_is_there_is_not_made_again(plan, tmp_path):
     assert missing.keys() == plan.nodes.keys() - done
 
 
-def test_a_stage_does_not_need_what_its_finished_inputs_were_made_from(plan, tmp_path):
+def test_a_stage_does_not_need_what_its_finished_inputs_were_made_from(plan, tmp_path, make):
     store = Store(tmp_path)
     make(store, *of(plan, "analyse"))
     assert stages(plan.missing(Store(tmp_path), "report")) == {"report"}
     assert stages(plan.missing(Store(tmp_path))) == set(WITHOUT_REWRITES) - {"analyse"}
 
 
-def test_a_damaged_artifact_is_made_again_with_what_it_needs_and_no_more(plan, tmp_path):
+def test_a_damaged_artifact_is_made_again_with_what_it_needs_and_no_more(plan, tmp_path, make):
     store = Store(tmp_path)
     make(store, *plan.nodes.values())
     verdict = of(plan, "judge")[0]
@@ -128,7 +109,7 @@ def test_a_stage_needs_its_own_jobs_and_their_inputs(plan, tmp_path, stage):
     assert plan.missing(Store(tmp_path), stage).keys() == needed
 
 
-def test_finished_answers_need_no_training_again(plan, tmp_path):
+def test_finished_answers_need_no_training_again(plan, tmp_path, make):
     store = Store(tmp_path)
     make(store, *of(plan, "respond"))
     assert plan.missing(Store(tmp_path), "respond") == {}

@@ -49,7 +49,7 @@ class LocalExecutor:
             print(f"warmgap: {e}. Run the same command again to go on.", file=sys.stderr)
             return 128 + e.signum
         except OSError as e:
-            if not disk_full(e):
+            if not disk_full(e, Path(base.store.root)):
                 raise
             raise no_room("the results", str(e)) from None
 

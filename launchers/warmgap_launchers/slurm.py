@@ -37,10 +37,11 @@ class SlurmExecutor:
             UserError: what the local executor refuses too, a full disk, a profile that does not do, or
                 SLURM's refusal.
         """
+        store = Store(Path(base.store.root))
         try:
-            return _execute(plan, base, Store(Path(base.store.root)))
+            return _execute(plan, base, store)
         except OSError as e:
-            if not disk_full(e):
+            if not disk_full(e, store.root):
                 raise
             raise no_room("the submission", str(e)) from None
 

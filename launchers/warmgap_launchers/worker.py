@@ -25,7 +25,6 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 _WAIT_S = 0.2
 _WAIT_AT_MOST_S = 3.0
 _TORN = "Invalid thrift"
-"""What polars says, without a reason, where the end of a Parquet file could not be written."""
 _HARDLY_ANY_BYTES = 1 << 20
 _NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
@@ -74,14 +73,16 @@ def _made(job: Job, context: Context) -> Artifact | None:
         store.unlock(job.key, done=done)
 
 
-def disk_full(error: BaseException) -> bool:
-    """True where a write failed for want of room.
+def disk_full(error: BaseException, root: Path) -> bool:
+    """True where a write below `root` failed for want of room.
 
-    By the words of the operating system, since polars, safetensors and shutil give no error number.
+    By the words of the operating system, since polars, safetensors and shutil give no error number; and where
+    there is hardly any room left, by polars' own words for a Parquet file that could not be ended.
     """
+    words = (*_NO_ROOM, _TORN) if _free_bytes(root) < _HARDLY_ANY_BYTES else _NO_ROOM
     seen: BaseException | None = error
     while seen is not None:
-        if any(words in str(seen) for words in _NO_ROOM):
+        if any(w in str(seen) for w in words):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
@@ -128,7 +129,7 @@ def serve(connection: Connection, root: Path) -> None:
             send("interrupted", key, str(e), e.signum)
             sys.exit(128 + e.signum)
         except Exception as e:
-            full = disk_full(e) or (_TORN in str(e) and _free_bytes(root) < _HARDLY_ANY_BYTES)
+            full = disk_full(e, root)
             kind = "disk" if full else "memory" if out_of_memory(e) else "fault"
             send("failed", key, kind, str(e) if full else traceback.format_exc())
         else:

@@ -9,10 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from warmgap.errors import UserError, did_you_mean
-from warmgap.reading import SweepTables, load
+from warmgap.reading import SweepTables, load, read_headline
 from warmgap.reports.formats import count, estimate, number
 from warmgap.reports.names import judge_name, subset_words
-from warmgap.stages.headlines import read_headline
 from warmgap.statistics.between_sweeps import differences
 from warmgap.statistics.headline import Headline
 

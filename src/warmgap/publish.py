@@ -60,11 +60,10 @@ def announce(plan: Plan, store: Store, did: int) -> None:
     if not (folder / "report.html").is_file():
         print(f"Tables: {folder / 'tables'}")
         return
-    from warmgap.reading import read_tables
+    from warmgap.reading import read_headline, read_tables
     from warmgap.reports.display_guardrails import guardrails_sentences
     from warmgap.reports.names import unfit
     from warmgap.reports.summary import effect_table
-    from warmgap.stages.headlines import read_headline
 
     tables, headline = read_tables(folder), read_headline(folder)
     if "effects" in tables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 
 from warmgap.errors import UserError, did_you_mean
 from warmgap.schema.tables import TABLES, polars_schema
+from warmgap.statistics.headline import Control, Headline
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,9 @@ def read_tables(path: Path) -> dict[str, pl.DataFrame]:
         for name, record in TABLES.items()
         if (file := path / "tables" / f"{name}.csv").is_file()
     }
+
+
+def read_headline(path: Path) -> Headline:
+    """A folder's headline.json, as the analyse stage wrote it."""
+    facts = json.loads((path / "headline.json").read_text())
+    return Headline(**{**facts, "control": Control(**facts["control"])})

@@ -8,11 +8,20 @@ from types import SimpleNamespace
 
 import pytest
 
+from warmgap import holders
 from warmgap.runs import Run, Runs
 from warmgap.status import read_status
 from warmgap_launchers.bundle_run import _interrupted
 
 AT_MOST = 2
+
+
+@pytest.fixture(autouse=True)
+def asked_anew():
+    """What this process is called is asked once; the tests after these are no SLURM job."""
+    holders._process.cache_clear()
+    yield
+    holders._process.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,9 @@ class Sweep:
         self.log = folder / "events"
         self.name = next(a.partition("=")[2] for a in reversed(arguments) if a.startswith("name="))
 
-    def start(self, *more: str, hide: str = "") -> subprocess.Popen[str]:
-        """Begin the command."""
+    def start(self, *more: str, hide: str = "", tools: Path | None = None) -> subprocess.Popen[str]:
+        """Begin the command; what lies in `tools` goes before the machine's own commands."""
+        paths = [*([str(tools)] if tools else []), os.environ["PATH"]]
         return subprocess.Popen(
             [sys.executable, "-c", _MAIN, *self.arguments, *more, f"store.root={self.root}"],
             stdout=subprocess.PIPE,
@@ -139,6 +140,7 @@ class Sweep:
             start_new_session=True,
             env=self.cluster.environment
             | {
+                "PATH": os.pathsep.join(paths),
                 "PYTHONPATH": self.paths,
                 "WARMGAP_TEST_EVENTS": str(self.log),
                 "WARMGAP_TEST_HIDE": hide,

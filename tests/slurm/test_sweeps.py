@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 from collections import Counter
 
@@ -107,14 +108,17 @@ def test_cancel_ends_the_jobs_and_the_same_command_goes_on(copied, same_tables):
     assert states[f"{training}/state-1"] == 1, "the training began anew"
 
 
-def test_the_submitting_process_killed_after_its_first_sbatch(copied, same_tables):
+def test_the_submitting_process_killed_after_its_first_sbatch(copied, same_tables, tmp_path):
     sweep = copied(("train", "warm_sft"), ("respond", "facts", "warm_sft"), ("judge", "warm_sft"))
-    process = sweep.start()
-    sweep.until(sweep.jobs, "the first SLURM job")
-    process.send_signal(signal.SIGKILL)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    # An sbatch that kills who called it: no load of the machine lets a second one through.
+    (tools / "sbatch").write_text(f'#!/bin/sh\n{shutil.which("sbatch")} "$@"\nkill -KILL $PPID\n')
+    (tools / "sbatch").chmod(0o755)
+    process = sweep.start(tools=tools)
     process.communicate()
-    # How many it has submitted by then depends on how quickly it was caught.
-    assert 1 <= len(sweep.jobs()) <= 4
+    assert process.returncode == -signal.SIGKILL
+    assert 1 <= len(sweep.jobs()) < 4
     sweep.submit()
     sweep.ended()
     same_tables(sweep)

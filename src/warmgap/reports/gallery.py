@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ from warmgap.reports.figures import (
 )
 from warmgap.reports.figures.cell_pairs import cell_pairs
 from warmgap.reports.names import gates_of, judge_name, level, level_rank, listed
+from warmgap.reports.style import save
 from warmgap.schema.tables import DoseResponse, Manipulation, MeterValidity, frame
 from warmgap.statistics.headline import Headline
 
@@ -46,6 +48,14 @@ NAMES = (
     *("warmth", "warmth_by_checkpoint", "dose_response", "dumbbells", "plane", "margins", "quality"),
 )
 """Names of all figures; one that exists per model or belief has these added to its name."""
+
+
+def write(drawn: Drawn, folder: Path, formats: Sequence[str] = ("pdf", "png"), dpi: int = 200) -> list[Path]:
+    """Writes a figure in each format, and its caption as text; returns the paths."""
+    paths = save(drawn.figure, folder / drawn.name, formats, dpi)
+    caption = folder / f"{drawn.name}.txt"
+    caption.write_text(drawn.caption + "\n", encoding="utf-8")
+    return [*paths, caption]
 
 
 def gallery(

@@ -21,11 +21,10 @@ from warmgap.reports.figures.published import (
 )
 from warmgap.reports.figures.reanalysis import caption_effects, draw_effects
 from warmgap.reports.figures.scatter import caption_scatter, draw_scatter
-from warmgap.reports.gallery import Drawn
+from warmgap.reports.gallery import Drawn, write
 from warmgap.reports.names import PAPER
 from warmgap.reports.reanalysis_tables import effect_words, page_tables
 from warmgap.reports.reanalysis_text import texts
-from warmgap.reports.redraw import write
 from warmgap.reports.style import png_bytes
 from warmgap.statistics.published.cells import FRAMINGS
 from warmgap.statistics.published.reanalysis import reanalyse

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from warmgap.errors import UserError, did_you_mean
-from warmgap.reading import read_tables
-from warmgap.reports.gallery import NAMES, Drawn, gallery
-from warmgap.reports.style import save
-from warmgap.stages.headlines import read_headline
+from warmgap.reading import read_headline, read_tables
+from warmgap.reports.gallery import NAMES, gallery, write
 from warmgap.statistics.quality import margins
 
 
@@ -49,11 +46,3 @@ def redraw(sweep: str, root: Path, only: str = "") -> list[Path]:
     if not drawn:
         raise UserError(f"the sweep '{sweep}' has no table for the figure '{only}'; manifest.json says why.")
     return [path for d in drawn for path in write(d, folder / "figures")]
-
-
-def write(drawn: Drawn, folder: Path, formats: Sequence[str] = ("pdf", "png"), dpi: int = 200) -> list[Path]:
-    """Writes a figure in each format, and its caption as text; returns the paths."""
-    paths = save(drawn.figure, folder / drawn.name, formats, dpi)
-    caption = folder / f"{drawn.name}.txt"
-    caption.write_text(drawn.caption + "\n", encoding="utf-8")
-    return [*paths, caption]

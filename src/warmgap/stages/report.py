@@ -8,13 +8,11 @@ import time
 import polars as pl
 
 from warmgap.jobs import ReportJob
-from warmgap.reading import read_tables
+from warmgap.reading import read_headline, read_tables
 from warmgap.reports import page
 from warmgap.reports.frozen import PlanCheck
-from warmgap.reports.gallery import gallery
-from warmgap.reports.redraw import write
+from warmgap.reports.gallery import gallery, write
 from warmgap.stages.context import Context, recorded_config
-from warmgap.stages.headlines import read_headline
 from warmgap.statistics.quality import margins
 from warmgap.store import Artifact, Store
 

@@ -196,8 +196,8 @@ def _analysis(source: Source) -> Entry:
 
 def _headline(folder: Path) -> dict[str, Any]:
     """The headline's numbers, and the sentences that the page says of them."""
+    from warmgap.reading import read_headline
     from warmgap.reports.wording import number_sentence, scope_sentence, verdict_sentence
-    from warmgap.stages.headlines import read_headline
 
     found = read_headline(folder)
     said = [verdict_sentence(found)]

@@ -72,7 +72,9 @@ def write_index(plan: Plan, config: Config, store: Store) -> Index:
     found = index_of(plan, config)
     folder = store.root / "sweeps" / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / FILE, json.dumps(asdict(found), separators=(",", ":")) + "\n")
+    text = json.dumps(asdict(found), separators=(",", ":")) + "\n"
+    if not (folder / FILE).is_file() or (folder / FILE).read_text() != text:
+        write_text(folder / FILE, text)
     return found
 
 

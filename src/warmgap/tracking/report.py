@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from warmgap.errors import UserError
-from warmgap.reading import read_tables
+from warmgap.reading import read_headline, read_tables
 from warmgap.reports.names import unfit
 from warmgap.reports.wording import (
     control_sentences,
@@ -18,7 +18,6 @@ from warmgap.reports.wording import (
     scope_sentence,
     verdict_sentence,
 )
-from warmgap.stages.headlines import read_headline
 
 from .contents import TABLES, due
 from .entries import Source

@@ -11,8 +11,7 @@ from typing import Any
 import polars as pl
 
 from warmgap.errors import UserError, did_you_mean
-from warmgap.reading import read_tables
-from warmgap.stages.headlines import read_headline
+from warmgap.reading import read_headline, read_tables
 from warmgap.statistics.headline import Headline
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from warmgap.reports.gallery import gallery
+from warmgap.reports.gallery import gallery, write
 from warmgap.reports.paper.blocks import FigureBlock
 from warmgap.reports.paper.facts import SweepFacts
-from warmgap.reports.redraw import write
 from warmgap.statistics.quality import margins
 
 
